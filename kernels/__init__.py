@@ -1,0 +1,16 @@
+"""Arithmetic: kernels as functions of arrays. Knows arrays, sizes and records, not layers.
+
+    k = kernels.get()                  the process default, chosen at import: kernels.which() tells
+    k = kernels.get("numpy")           or "cython", "numba": the same functions
+    k.linear_forward(x, w, b, y, activation="relu")
+
+`kernels.reference` is the contract: each kernel in plain NumPy with its formula, shapes and source. `kernels.linear_forward` and all
+its names are those of the default.
+"""
+from . import contract, reference
+from .contract import ACTIVATIONS, lanes, packed_shape
+from .dispatch import available, get, which
+
+globals().update({name: getattr(get(), name) for name in reference.KERNELS})
+
+__all__ = [*reference.KERNELS, "ACTIVATIONS", "available", "contract", "get", "lanes", "packed_shape", "reference", "which"]

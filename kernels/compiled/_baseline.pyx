@@ -1,0 +1,2 @@
+# The compiled book at level baseline.
+include "book.pxi"

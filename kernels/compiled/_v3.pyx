@@ -1,0 +1,2 @@
+# The compiled book at level v3.
+include "book.pxi"

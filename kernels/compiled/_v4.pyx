@@ -1,0 +1,2 @@
+# The compiled book at level v4.
+include "book.pxi"

@@ -1,0 +1,236 @@
+# --- engine: runs the records of a plan, whole epochs in one call, without the interpreter. It knows phases and units, no layers.
+#
+# Records are sorted by phase; within a phase nothing reads what another thread writes, so the team meets at a barrier only between
+# phases. Records over rows come first in their phase and are run block of rows after block of rows, so that a block's values are
+# still in the cache when the next record reads them; the others follow, their units dealt out to the threads.
+# Which thread runs a unit never enters a result.
+cdef extern from "team.h" nogil:
+    ctypedef struct vv_barrier:
+        int arrived
+        int turn
+        int size
+    void vv_wait(vv_barrier*)
+    double vv_now()
+    int vv_team(int, void (*)(void*, int) noexcept nogil, void*)
+
+cdef enum:
+    RUNNING
+    FINISHED
+    OUT_OF_TIME
+    NOT_FINITE
+
+cdef struct Run:
+    const vv_record* records
+    vv_args* args          # threads x count
+    Py_ssize_t count
+    char** bases           # address of each space
+    const double* table    # steps x columns: hyperparameters
+    Py_ssize_t columns
+    Py_ssize_t rows, batch, row_block
+    Py_ssize_t first_step, first_phase, last_step
+    int phases, loss_op, threads
+    double deadline
+    vv_barrier barrier
+    Py_ssize_t stop_at     # number of the barrier after which every thread stops; written by thread 0 before it arrives there
+    Py_ssize_t step, phase # where the run stands; written by thread 0
+    int status
+
+
+cdef inline void* address(const Run* run, int64_t ref, Py_ssize_t step) noexcept nogil:
+    cdef int space = <int>(ref >> 48)
+    cdef int64_t offset = ref & ((<int64_t>1 << 48) - 1)
+    if ref < 0 or run.bases[space] == NULL:
+        return NULL
+    if space >= VV_STEP_STREAM:
+        offset *= step
+    elif space >= VV_ROW_STREAM:
+        offset *= step * run.batch
+    return run.bases[space] + offset
+
+
+cdef void resolve(const Run* run, vv_args* args) noexcept nogil:
+    """Everything in a thread's calls that stays the same for the whole run."""
+    cdef Py_ssize_t r, i
+    cdef const vv_record* rec
+    for r in range(run.count):
+        rec = &run.records[r]
+        args[r].run = ENTRIES[rec.op]
+        args[r].real, args[r].source = rec.real, rec.source
+        memcpy(args[r].s, rec.s, sizeof(rec.s))
+        memcpy(args[r].k, rec.k, sizeof(rec.k))
+        memcpy(args[r].dim, rec.dim, sizeof(rec.dim))
+        for i in range(VV_BUFFERS):
+            args[r].buf[i] = address(run, rec.buf[i], 0)
+        for i in range(VV_THEN):
+            args[r].then[i] = args + rec.then[i] if rec.then[i] >= 0 else NULL
+
+
+cdef void prepare(const Run* run, vv_args* args, Py_ssize_t step, Py_ssize_t n) noexcept nogil:
+    """What changes with the step: rows of the batch, places in streams, hyperparameters."""
+    cdef Py_ssize_t r, i
+    cdef const vv_record* rec
+    cdef const double* now = run.table + step * run.columns
+    for r in range(run.count):
+        rec = &run.records[r]
+        if rec.dim[0] < 0:
+            args[r].dim[0] = n
+        if not rec.moving:
+            continue
+        for i in range(VV_BUFFERS):
+            if rec.buf[i] >= (<int64_t>VV_ROW_STREAM << 48):
+                args[r].buf[i] = address(run, rec.buf[i], step)
+        for i in range(VV_SCALARS):
+            if rec.slot[i] >= 0:
+                args[r].s[i] = now[rec.slot[i]]
+                args[r].k[i] = <int64_t>now[rec.slot[i]]
+
+
+cdef inline Py_ssize_t share(Py_ssize_t n, int thread, int threads, Py_ssize_t grain) noexcept nogil:
+    """Where the part of `thread` begins when n units are cut into `threads` even parts at multiples of `grain`."""
+    return min((n + grain - 1) // grain * thread // threads * grain, n)
+
+
+cdef bint phase_of(Run* run, vv_args* args, Py_ssize_t start, Py_ssize_t end, Py_ssize_t step, Py_ssize_t n, int thread) noexcept nogil:
+    """One thread's part of the records start..end; False when the loss is not finite."""
+    cdef Py_ssize_t lo = share(n, thread, run.threads, 8), hi = share(n, thread + 1, run.threads, 8)
+    cdef Py_ssize_t block, r = start, last, units, unit, dealt = 0
+    cdef const vv_record* rec
+    cdef double s[2]
+    cdef void* result
+    last = start
+    while last < end and run.records[last].over == VV_ROWS:
+        last += 1
+    block = lo
+    while block < hi:
+        for r in range(start, last):
+            if not run.records[r].chained:
+                args[r].run(&args[r], block, min(block + run.row_block, hi))
+        block += run.row_block
+    for r in range(last, end):
+        rec = &run.records[r]
+        if rec.chained:
+            continue
+        if rec.op == run.loss_op:  # every thread sums the batch's loss, so that all of them see it and none has to wait
+            result = args[r].buf[2]
+            args[r].buf[2] = s
+            args[r].run(&args[r], 0, 1)
+            args[r].buf[2] = result
+            if thread == 0:
+                memcpy(result, s, sizeof(s))
+            if not isfinite(s[0]):
+                return False
+        elif rec.over == VV_ALL:
+            if thread == 0:
+                args[r].run(&args[r], 0, 1)
+        elif rec.over == VV_FLAT:
+            units = args[r].dim[0]
+            args[r].run(&args[r], share(units, thread, run.threads, 64), share(units, thread + 1, run.threads, 64))
+        else:  # tiles go round in turn, and the next record goes on where this one stopped
+            units = tiles_of(args[r].dim)
+            unit = (thread - dealt) % run.threads
+            if unit < 0:
+                unit += run.threads
+            while unit < units:
+                args[r].run(&args[r], unit, unit + 1)
+                unit += run.threads
+            dealt = (dealt + units) % run.threads
+    return True
+
+
+cdef void work(void* context, int thread) noexcept nogil:
+    cdef Run* run = <Run*>context
+    cdef vv_args* args = run.args + thread * run.count
+    cdef Py_ssize_t step, n, start, end, passed = 0, until_look = 1, look_every = 1
+    cdef int phase
+    cdef double looked = vv_now(), now
+    resolve(run, args)
+    step, phase = run.first_step, <int>run.first_phase
+    while step < run.last_step:
+        n = min(run.batch, run.rows - step * run.batch)
+        prepare(run, args, step, n)
+        start = 0
+        while start < run.count and run.records[start].phase < phase:
+            start += 1
+        while phase < run.phases:
+            if thread == 0:
+                until_look -= 1
+                if until_look <= 0:  # the clock costs 25 ns: look less often while steps are short
+                    now = vv_now()
+                    look_every = min(2 * look_every, 1024) if now - looked < 1e-4 else max(look_every // 2, 1)
+                    if now - looked > 2e-3:
+                        look_every = 1
+                    until_look, looked = look_every, now
+                    if now >= run.deadline and not (step == run.first_step and phase == run.first_phase):
+                        run.status = OUT_OF_TIME
+                        run.step, run.phase = step, phase
+                        run.stop_at = passed
+            vv_wait(&run.barrier)
+            if run.stop_at == passed:
+                return
+            passed += 1
+            end = start
+            while end < run.count and run.records[end].phase == phase:
+                end += 1
+            if not phase_of(run, args, start, end, step, n, thread):
+                if thread == 0:
+                    run.status = NOT_FINITE
+                    run.step, run.phase = step, phase
+                return
+            start = end
+            phase += 1
+        phase = 0
+        step += 1
+    if thread == 0:
+        run.status = FINISHED
+        run.step, run.phase = run.last_step, 0
+
+
+ENGINE_SIZES = {"args": sizeof(vv_args), "record": sizeof(vv_record)}
+
+
+def record_layout():
+    """Byte offset of every field of a record as C has it; the plan's NumPy type is compared with it."""
+    cdef vv_record r
+    cdef char* base = <char*>&r
+    return {"op": <char*>&r.op - base, "real": <char*>&r.real - base, "source": <char*>&r.source - base,
+            "over": <char*>&r.over - base, "phase": <char*>&r.phase - base, "chained": <char*>&r.chained - base,
+            "then": <char*>&r.then - base, "moving": <char*>&r.moving - base, "buf": <char*>&r.buf - base,
+            "dim": <char*>&r.dim - base, "s": <char*>&r.s - base, "k": <char*>&r.k - base, "slot": <char*>&r.slot - base,
+            "size": sizeof(vv_record)}
+
+
+def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ssize_t rows, Py_ssize_t batch, Py_ssize_t row_block,
+             start, Py_ssize_t last_step, int threads, double seconds):
+    """Run steps start..last_step of one epoch: (step, phase, status); status "finished", "time" or "not finite".
+
+    records: plan.RECORD array, sorted by phase. spaces: one array or None per space. table: (steps, columns).
+    workspace: at least threads * len(records) * ENGINE_SIZES["args"] bytes. start: (step, phase). Returns between phases once
+    `seconds` are over, after at least one. The plan has checked everything; nothing is checked here.
+    """
+    cdef Run run
+    cdef cnp.ndarray rec = records
+    cdef char* bases[VV_SPACES]
+    cdef int ran, i = 0
+    memset(&run, 0, sizeof(Run))
+    run.records, run.count = <const vv_record*>cnp.PyArray_DATA(rec), rec.shape[0]
+    for space in spaces:
+        bases[i] = <char*>cnp.PyArray_DATA(<cnp.ndarray>space) if space is not None else NULL
+        i += 1
+    run.bases = bases
+    run.args = <vv_args*>cnp.PyArray_DATA(workspace)
+    if cnp.PyArray_NBYTES(workspace) < threads * run.count * <Py_ssize_t>sizeof(vv_args):
+        raise ValueError("workspace is smaller than threads * records")
+    if table.shape[0] > 0 and table.shape[1] > 0:
+        run.table, run.columns = &table[0, 0], table.shape[1]
+    run.rows, run.batch, run.row_block = rows, batch, row_block
+    run.first_step, run.first_phase, run.last_step = start[0], start[1], last_step
+    run.phases = 1 + <int>records["phase"][run.count - 1]
+    run.loss_op, run.threads = OPS["mean_loss"], threads
+    run.barrier.size = threads
+    run.stop_at, run.status, run.step, run.phase = -1, RUNNING, start[0], start[1]
+    with nogil:
+        run.deadline = vv_now() + seconds
+        ran = vv_team(threads, work, &run)
+    if ran != threads:
+        raise RuntimeError(f"{threads} threads were asked for and the OpenMP runtime gave {ran}")
+    return run.step, run.phase, {FINISHED: "finished", OUT_OF_TIME: "time", NOT_FINITE: "not finite"}[run.status]

@@ -1,0 +1,290 @@
+/* Row by row: activations, softmax, losses, and the reductions they need, for one type (T, REAL, LANES as in matmul.h).
+
+   A row is walked in panels of 64 bytes, lane l of panel after panel going to accumulator l; the accumulators are joined by halves at
+   the end. So the order of additions depends on the row's length alone, not on the level. */
+
+#define PART(i, n) ((n) - (i) < W ? (n) - (i) : W)
+#define LOAD(p, i, n) ((n) - (i) >= W ? F(load)((p) + (i)) : F(load_part)((p) + (i), (n) - (i)))
+#define STORE(p, i, n, v)                                                                                                      \
+    do {                                                                                                                       \
+        if ((n) - (i) >= W) F(store)((p) + (i), v);                                                                            \
+        else F(store_part)((p) + (i), v, (n) - (i));                                                                           \
+    } while (0)
+#define EACH(i, n) for (ptrdiff_t i = 0; i < (n); i += W)
+
+/* --- activations by code, in the order of contract.ACTIVATIONS */
+enum { F(IDENTITY), F(SIGMOID), F(TANH), F(RELU), F(LEAKY_RELU), F(ELU), F(SOFTPLUS) };
+
+INLINE VEC F(relu)(VEC x) { return F(select)(x < 0, F(all)(0), x); }
+INLINE VEC F(leaky_relu)(VEC x, VEC a) { return F(select)(x < 0, a * x, x); }
+INLINE VEC F(elu)(VEC x, VEC a) { return F(select)(x < 0, a * F(expm1)(F(select)(x < 0, x, F(all)(0))), x); }
+
+static void F(activate)(int code, const REAL *x, REAL *y, ptrdiff_t n, REAL alpha) {
+    const VEC a = F(all)(alpha);
+    switch (code) {
+    case F(IDENTITY): if (x != y) memmove(y, x, n * sizeof(REAL)); break;
+    case F(SIGMOID): EACH(i, n) STORE(y, i, n, F(sigmoid)(LOAD(x, i, n))); break;
+    case F(TANH): EACH(i, n) STORE(y, i, n, F(tanh)(LOAD(x, i, n))); break;
+    case F(RELU): EACH(i, n) STORE(y, i, n, F(relu)(LOAD(x, i, n))); break;
+    case F(LEAKY_RELU): EACH(i, n) STORE(y, i, n, F(leaky_relu)(LOAD(x, i, n), a)); break;
+    case F(ELU): EACH(i, n) STORE(y, i, n, F(elu)(LOAD(x, i, n), a)); break;
+    case F(SOFTPLUS): EACH(i, n) STORE(y, i, n, F(softplus)(LOAD(x, i, n))); break;
+    }
+}
+
+/* dx = dy * f'(z) from the output y = f(z) */
+static void F(slope_times)(int code, const REAL *y, const REAL *dy, REAL *dx, ptrdiff_t n, REAL alpha) {
+    const VEC a = F(all)(alpha), one = F(all)(1), zero = F(all)(0);
+#define SLOPE(EXPRESSION)                                                                                                      \
+    EACH(i, n) {                                                                                                               \
+        VEC v = LOAD(y, i, n);                                                                                                 \
+        STORE(dx, i, n, LOAD(dy, i, n) * (EXPRESSION));                                                                        \
+    }                                                                                                                          \
+    break
+    switch (code) {
+    case F(IDENTITY): if (dx != dy) memmove(dx, dy, n * sizeof(REAL)); break;
+    case F(SIGMOID): SLOPE(v * (one - v));
+    case F(TANH): SLOPE(one - v * v);
+    case F(RELU): SLOPE(F(select)(v > 0, one, zero));
+    case F(LEAKY_RELU): SLOPE(F(select)(v > 0, one, a));
+    case F(ELU): SLOPE(F(select)(v > 0, one, v + a));
+    case F(SOFTPLUS): SLOPE(-F(expm1)(-v));
+    }
+#undef SLOPE
+}
+
+/* functions of the input that no matmul applies itself, and their gradients */
+#define DEFINE_MAP(NAME, EXPRESSION)                                                                                           \
+    static void F(NAME##_row)(const REAL *x, REAL *y, ptrdiff_t n) {                                                           \
+        EACH(i, n) { VEC v = LOAD(x, i, n); STORE(y, i, n, EXPRESSION); }                                                      \
+    }
+DEFINE_MAP(exp, F(exp)(v))
+DEFINE_MAP(log, F(log)(v))
+DEFINE_MAP(erf, F(erf)(v))
+DEFINE_MAP(gelu, F(gelu)(v))
+DEFINE_MAP(silu, F(silu)(v))
+#define DEFINE_SLOPE(NAME)                                                                                                     \
+    static void F(NAME##_backward_row)(const REAL *x, const REAL *dy, REAL *dx, ptrdiff_t n) {                                 \
+        EACH(i, n) { VEC v = LOAD(x, i, n); STORE(dx, i, n, LOAD(dy, i, n) * F(NAME##_slope)(v)); }                            \
+    }
+DEFINE_SLOPE(gelu)
+DEFINE_SLOPE(silu)
+
+/* --- reductions of a row. Absent lanes of a last, partial vector are masked: LIVE is all ones where lane i + l < n. */
+INLINE F(int) F(live)(ptrdiff_t left) {
+    F(int) lane;
+    for (int l = 0; l < W; l++) lane[l] = l;
+    return lane < (F(int)){0} + (__typeof__(lane[0]))(left > W ? W : left);
+}
+#define REDUCE(n, INITIAL, STEP, JOIN)                                                                                         \
+    VEC acc[NV];                                                                                                               \
+    for (int j = 0; j < NV; j++) acc[j] = F(all)(INITIAL);                                                                     \
+    for (ptrdiff_t base = 0; base < (n); base += LANES)                                                                        \
+        for (int j = 0; j < NV; j++) {                                                                                         \
+            const ptrdiff_t i = base + j * W;                                                                                  \
+            if (i < (n)) { STEP; }                                                                                             \
+        }                                                                                                                      \
+    return F(JOIN)(acc);
+
+static REAL F(row_max)(const REAL *x, ptrdiff_t n) {
+    REDUCE(n, -INFINITY, {
+        VEC v = LOAD(x, i, n);
+        acc[j] = F(select)(((v > acc[j]) | (v != v)) & F(live)(n - i), v, acc[j]);
+    }, max_panel)
+}
+/* y = exp(x - m), and the sum of it */
+static REAL F(row_exp_sum)(const REAL *x, REAL m, REAL *y, ptrdiff_t n) {
+    REDUCE(n, 0, {
+        VEC e = F(exp)(LOAD(x, i, n) - m);
+        e = F(select)(F(live)(n - i), e, F(all)(0));
+        if (y) STORE(y, i, n, e);
+        acc[j] += e;
+    }, sum_panel)
+}
+static REAL F(row_dot)(const REAL *a, const REAL *b, ptrdiff_t n) { REDUCE(n, 0, acc[j] += LOAD(a, i, n) * LOAD(b, i, n), sum_panel) }
+static REAL F(row_sum)(const REAL *a, ptrdiff_t n) { REDUCE(n, 0, acc[j] += LOAD(a, i, n), sum_panel) }
+
+static void F(softmax_row)(const REAL *x, REAL *y, ptrdiff_t n) {
+    const REAL m = F(row_max)(x, n), s = F(row_exp_sum)(x, m, y, n);
+    EACH(i, n) STORE(y, i, n, LOAD(y, i, n) / s);
+}
+static void F(softmax_backward_row)(const REAL *y, const REAL *dy, REAL *dx, ptrdiff_t n) {
+    const VEC s = F(all)(F(row_dot)(dy, y, n));
+    EACH(i, n) STORE(dx, i, n, LOAD(y, i, n) * (LOAD(dy, i, n) - s));
+}
+
+INLINE REAL F(log_one)(REAL x) { return F(log)(F(all)(x))[0]; }
+
+/* --- sums over rows in double: chunks of CHUNK elements on 8 lanes, chunks combined by the binary tree. b may be NULL (ones). */
+static double F(long_sum)(const REAL *a, const REAL *b, ptrdiff_t n) {
+    double stack[64];
+    int level = 0;
+    for (ptrdiff_t start = 0, chunk = 0; start < n; start += CHUNK, chunk++) {
+        const ptrdiff_t end = n - start < CHUNK ? n : start + CHUNK;
+        double lane[8] = {0};
+        for (ptrdiff_t i = start; i < end; i++) lane[(i - start) & 7] += b ? (double)a[i] * (double)b[i] : (double)a[i];
+        for (int h = 4; h > 0; h /= 2)
+            for (int i = 0; i < h; i++) lane[i] += lane[i + h];
+        stack[level++] = lane[0];
+        int last = n - start <= CHUNK;
+        for (ptrdiff_t join = chunk; level > 1 && ((join & 1) || last); join >>= 1, level--) stack[level - 2] += stack[level - 1];
+    }
+    return n > 0 ? stack[0] : 0.0;
+}
+/* what dl/dy is multiplied with: w[n] / sum of w, or w[n]; this is the part common to all rows */
+INLINE REAL F(common_factor)(const REAL *w, ptrdiff_t rows, int mean) {
+    if (!mean) return 1;
+    const double total = w ? F(long_sum)(w, NULL, rows) : (double)rows;
+    return (REAL)(total != 0 ? 1.0 / total : 0.0);
+}
+
+/* --- losses of rows lo..hi. N is the whole batch (for the weights' sum); dy may be NULL. */
+#define LOSS_ROWS                                                                                                              \
+    const REAL common = F(common_factor)(w, N, mean);                                                                          \
+    for (ptrdiff_t n = lo; n < hi; n++)
+#define FACTOR (w ? w[n] * common : common)
+
+static void F(squared_error)(const REAL *y, const REAL *t, const REAL *w, REAL *l, REAL *dy, ptrdiff_t N, ptrdiff_t O, ptrdiff_t lo,
+                             ptrdiff_t hi, int mean) {
+    const ptrdiff_t outputs = O > 0 ? O : 1;
+    LOSS_ROWS {
+        const REAL *yn = y + n * O, *tn = t + n * O;
+        const VEC f = F(all)(FACTOR * (REAL)(2.0 / outputs));
+        VEC acc[NV];
+        for (int j = 0; j < NV; j++) acc[j] = F(all)(0);
+        for (ptrdiff_t base = 0; base < O; base += LANES)
+            for (int j = 0; j < NV; j++) {
+                const ptrdiff_t i = base + j * W;
+                if (i >= O) continue;
+                VEC d = LOAD(yn, i, O) - LOAD(tn, i, O);
+                acc[j] += d * d;
+                if (dy) STORE(dy + n * O, i, O, d * f);
+            }
+        l[n] = F(sum_panel)(acc) / (REAL)outputs;
+    }
+}
+
+static void F(softmax_cross_entropy)(const REAL *z, const int64_t *t, const REAL *w, REAL *l, REAL *dz, ptrdiff_t N, ptrdiff_t C,
+                                     ptrdiff_t lo, ptrdiff_t hi, REAL smoothing, int mean) {
+    const REAL rest = smoothing / (REAL)C, keep = (REAL)1 - smoothing;
+    LOSS_ROWS {
+        const REAL *zn = z + n * C;
+        REAL *d = dz ? dz + n * C : NULL;
+        const REAL m = F(row_max)(zn, C), s = F(row_exp_sum)(zn, m, d, C), log_s = F(log_one)(s);
+        REAL loss = log_s - (zn[t[n]] - m);
+        if (smoothing != 0) {
+            REAL others = 0; /* sum over classes of log s - (z - m): rare enough to be plain */
+            for (ptrdiff_t c = 0; c < C; c++) others += log_s - (zn[c] - m);
+            loss = keep * loss + rest * others;
+        }
+        l[n] = loss;
+        if (!d) continue;
+        const REAL factor = FACTOR, at = d[t[n]] / s - (keep + rest);
+        const VEC f = F(all)(factor), q = F(all)(rest);
+        EACH(i, C) STORE(d, i, C, (LOAD(d, i, C) / s - q) * f);
+        d[t[n]] = at * factor;
+    }
+}
+
+static void F(softmax_cross_entropy_soft)(const REAL *z, const REAL *t, const REAL *w, REAL *l, REAL *dz, ptrdiff_t N, ptrdiff_t C,
+                                          ptrdiff_t lo, ptrdiff_t hi, int mean) {
+    LOSS_ROWS {
+        const REAL *zn = z + n * C, *tn = t + n * C;
+        REAL *d = dz ? dz + n * C : NULL;
+        const REAL m = F(row_max)(zn, C), s = F(row_exp_sum)(zn, m, d, C), log_s = F(log_one)(s), mass = F(row_sum)(tn, C);
+        VEC acc[NV];
+        for (int j = 0; j < NV; j++) acc[j] = F(all)(0);
+        const VEC f = F(all)(FACTOR);
+        for (ptrdiff_t base = 0; base < C; base += LANES)
+            for (int j = 0; j < NV; j++) {
+                const ptrdiff_t i = base + j * W;
+                if (i >= C) continue;
+                VEC q = LOAD(tn, i, C), term = q * (log_s - (LOAD(zn, i, C) - m));
+                acc[j] += F(select)(q == 0, F(all)(0), term);
+                if (d) STORE(d, i, C, (LOAD(d, i, C) / s * mass - q) * f);
+            }
+        l[n] = F(sum_panel)(acc);
+    }
+}
+
+#define SMALLEST ((REAL)(sizeof(REAL) == 4 ? 1.17549435e-38 : 2.2250738585072014e-308))
+static void F(cross_entropy)(const REAL *p, const int64_t *t, const REAL *w, REAL *l, REAL *dp, ptrdiff_t N, ptrdiff_t C, ptrdiff_t lo,
+                             ptrdiff_t hi, int mean) {
+    LOSS_ROWS {
+        const REAL given = p[n * C + t[n]], chosen = given < SMALLEST ? SMALLEST : given;
+        l[n] = -F(log_one)(chosen);
+        if (!dp) continue;
+        memset(dp + n * C, 0, C * sizeof(REAL));
+        dp[n * C + t[n]] = -(FACTOR) / chosen;
+    }
+}
+
+/* losses that are a sum over the columns of one expression, with a gradient of one expression */
+#define DEFINE_COLUMN_LOSS(NAME, DIVISOR, BEFORE, TERM, SLOPE)                                                                 \
+    static void F(NAME)(const REAL *y, const REAL *t, const REAL *w, REAL *l, REAL *dy, ptrdiff_t N, ptrdiff_t O,              \
+                        ptrdiff_t lo, ptrdiff_t hi, int mean) {                                                                \
+        const ptrdiff_t divisor = (DIVISOR) > 0 ? (DIVISOR) : 1;                                                               \
+        LOSS_ROWS {                                                                                                            \
+            const VEC f = F(all)(FACTOR * (REAL)(1.0 / divisor)), one = F(all)(1), zero = F(all)(0);                           \
+            VEC acc[NV];                                                                                                       \
+            for (int j = 0; j < NV; j++) acc[j] = zero;                                                                        \
+            for (ptrdiff_t base = 0; base < O; base += LANES)                                                                  \
+                for (int j = 0; j < NV; j++) {                                                                                 \
+                    const ptrdiff_t i = base + j * W;                                                                          \
+                    if (i >= O) continue;                                                                                      \
+                    VEC p = LOAD(y + n * O, i, O), q = LOAD(t + n * O, i, O);                                                  \
+                    BEFORE;                                                                                                    \
+                    VEC term = TERM;                                                                                           \
+                    acc[j] += F(select)(F(live)(O - i), term, zero);                                                           \
+                    if (dy) STORE(dy + n * O, i, O, (SLOPE) * f);                                                              \
+                }                                                                                                              \
+            l[n] = F(sum_panel)(acc) / (REAL)divisor;                                                                          \
+            (void)one;                                                                                                         \
+        }                                                                                                                      \
+    }
+DEFINE_COLUMN_LOSS(cross_entropy_soft, 1, p = F(select)(p < SMALLEST, F(all)(SMALLEST), p), -(q * F(log)(p)), -q / p)
+DEFINE_COLUMN_LOSS(binary_cross_entropy, O,
+                   VEC yes = F(log)(p); VEC no = F(log1p)(-p); VEC cut = F(all)(-100); VEC room = (one - p) * p;
+                   VEC least = F(all)((REAL)1e-12); yes = F(select)(yes < cut, cut, yes); no = F(select)(no < cut, cut, no),
+                   -(q * yes + (one - q) * no), (p - q) / F(select)(room < least, least, room))
+DEFINE_COLUMN_LOSS(binary_cross_entropy_logits, O, , F(select)(p > 0, p, zero) - p * q + F(log1p)(F(exp)(-F(abs)(p))),
+                   F(sigmoid)(p) - q)
+
+/* --- optimizer updates of n consecutive elements; hyperparameters are rounded to the type once */
+static void F(sgd)(const REAL *g, REAL *p, REAL *m, ptrdiff_t n, REAL lr, REAL momentum, REAL undamped, REAL decay, int nesterov,
+                   int first) {
+    const VEC step = F(all)(lr), mu = F(all)(momentum), take = F(all)(undamped), wd = F(all)(decay);
+    EACH(i, n) {
+        VEC w = LOAD(p, i, n), d = LOAD(g, i, n) + wd * w;
+        if (momentum != 0) {
+            VEC v = first ? d : mu * LOAD(m, i, n) + take * d;
+            STORE(m, i, n, v);
+            d = nesterov ? d + mu * v : v;
+        }
+        STORE(p, i, n, w - step * d);
+    }
+}
+/* shrink is 1 - lr weight_decay (AdamW) or 1; decay the coupled weight decay (Adam) or 0 */
+static void F(adam)(const REAL *g, REAL *p, REAL *m, REAL *v, ptrdiff_t n, REAL shrink, REAL decay, REAL beta1, REAL rest1, REAL beta2,
+                    REAL rest2, REAL eps, REAL step, REAL root) {
+    const VEC s = F(all)(shrink), wd = F(all)(decay), b1 = F(all)(beta1), r1 = F(all)(rest1), b2 = F(all)(beta2), r2 = F(all)(rest2),
+              e = F(all)(eps), lr = F(all)(step), c = F(all)(root);
+    EACH(i, n) {
+        VEC w = LOAD(p, i, n) * s, d = LOAD(g, i, n) + wd * w;
+        VEC mean = b1 * LOAD(m, i, n) + r1 * d, square = b2 * LOAD(v, i, n) + r2 * d * d;
+        STORE(m, i, n, mean);
+        STORE(v, i, n, square);
+        STORE(p, i, n, w - lr * (mean / (F(sqrt)(square) * c + e)));
+    }
+}
+#undef PART
+#undef LOAD
+#undef STORE
+#undef EACH
+#undef DEFINE_MAP
+#undef DEFINE_SLOPE
+#undef REDUCE
+#undef LOSS_ROWS
+#undef FACTOR
+#undef SMALLEST
+#undef DEFINE_COLUMN_LOSS

@@ -1,0 +1,129 @@
+/* Vectors of one level: the native width, the few operations that C's vector extensions lack, and nothing else.
+
+   vec_f32 / vec_f64 are native vectors (64 bytes on v4, 32 on v3, 16 elsewhere); int_f32 / int_f64 the integer vectors of the
+   same lanes, which comparisons give (all ones where true). A panel of 64 bytes is NV native vectors on every level: its lanes
+   are the virtual width that lane reductions use, so their order of additions is the same on every level. */
+#ifndef VV_SIMD_H
+#define VV_SIMD_H
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+#define VV_AVX512 1
+#define VV_BYTES 64
+#include <immintrin.h>
+#elif defined(__AVX2__) && defined(__FMA__)
+#define VV_AVX2 1
+#define VV_BYTES 32
+#include <immintrin.h>
+#else
+#define VV_BYTES 16
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+#endif
+#define NV (64 / VV_BYTES)
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float vec_f32 __attribute__((vector_size(VV_BYTES)));
+typedef double vec_f64 __attribute__((vector_size(VV_BYTES)));
+typedef int32_t int_f32 __attribute__((vector_size(VV_BYTES)));
+typedef int64_t int_f64 __attribute__((vector_size(VV_BYTES)));
+typedef float half_f32 __attribute__((vector_size(VV_BYTES / 2)));
+#define W_f32 (VV_BYTES / 4)
+#define W_f64 (VV_BYTES / 8)
+
+INLINE vec_f32 load_f32(const float *p) { vec_f32 v; memcpy(&v, p, VV_BYTES); return v; }
+INLINE vec_f64 load_f64(const double *p) { vec_f64 v; memcpy(&v, p, VV_BYTES); return v; }
+INLINE void store_f32(float *p, vec_f32 v) { memcpy(p, &v, VV_BYTES); }
+INLINE void store_f64(double *p, vec_f64 v) { memcpy(p, &v, VV_BYTES); }
+INLINE vec_f32 all_f32(float a) { return a - (vec_f32){0}; }
+INLINE vec_f64 all_f64(double a) { return a - (vec_f64){0}; }
+
+/* Part of a vector: the first n lanes, 0 <= n <= W; absent lanes read as zero and are not written. */
+#if VV_AVX512
+INLINE vec_f32 load_part_f32(const float *p, long n) { return (vec_f32)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
+INLINE vec_f64 load_part_f64(const double *p, long n) { return (vec_f64)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p); }
+INLINE void store_part_f32(float *p, vec_f32 v, long n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v); }
+INLINE void store_part_f64(double *p, vec_f64 v, long n) { _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v); }
+#elif VV_AVX2
+static const int32_t vv_lanes[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+INLINE __m256i vv_mask(long words) { return _mm256_loadu_si256((const __m256i *)(vv_lanes + 8 - words)); }
+INLINE vec_f32 load_part_f32(const float *p, long n) { return (vec_f32)_mm256_maskload_ps(p, vv_mask(n)); }
+INLINE vec_f64 load_part_f64(const double *p, long n) { return (vec_f64)_mm256_maskload_pd(p, vv_mask(2 * n)); }
+INLINE void store_part_f32(float *p, vec_f32 v, long n) { _mm256_maskstore_ps(p, vv_mask(n), (__m256)v); }
+INLINE void store_part_f64(double *p, vec_f64 v, long n) { _mm256_maskstore_pd(p, vv_mask(2 * n), (__m256d)v); }
+#else
+INLINE vec_f32 load_part_f32(const float *p, long n) { vec_f32 v = {0}; for (long i = 0; i < n; i++) v[i] = p[i]; return v; }
+INLINE vec_f64 load_part_f64(const double *p, long n) { vec_f64 v = {0}; for (long i = 0; i < n; i++) v[i] = p[i]; return v; }
+INLINE void store_part_f32(float *p, vec_f32 v, long n) { for (long i = 0; i < n; i++) p[i] = v[i]; }
+INLINE void store_part_f64(double *p, vec_f64 v, long n) { for (long i = 0; i < n; i++) p[i] = v[i]; }
+#endif
+
+/* a b + c with one rounding where the level has it; baseline rounds twice and is exempt from bit promises. */
+#if VV_AVX512
+INLINE vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return (vec_f32)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+INLINE vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return (vec_f64)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }
+INLINE vec_f32 sqrt_f32(vec_f32 a) { return (vec_f32)_mm512_sqrt_ps((__m512)a); }
+INLINE vec_f64 sqrt_f64(vec_f64 a) { return (vec_f64)_mm512_sqrt_pd((__m512d)a); }
+#elif VV_AVX2
+INLINE vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return (vec_f32)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+INLINE vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return (vec_f64)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
+INLINE vec_f32 sqrt_f32(vec_f32 a) { return (vec_f32)_mm256_sqrt_ps((__m256)a); }
+INLINE vec_f64 sqrt_f64(vec_f64 a) { return (vec_f64)_mm256_sqrt_pd((__m256d)a); }
+#else
+#if defined(__FP_FAST_FMAF) /* a level that has the instruction without a name of ours: AArch64 */
+INLINE vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { for (int i = 0; i < W_f32; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]); return c; }
+INLINE vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { for (int i = 0; i < W_f64; i++) c[i] = __builtin_fma(a[i], b[i], c[i]); return c; }
+#else
+INLINE vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return a * b + c; }
+INLINE vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return a * b + c; }
+#endif
+INLINE vec_f32 sqrt_f32(vec_f32 a) { for (int i = 0; i < W_f32; i++) a[i] = __builtin_sqrtf(a[i]); return a; }
+INLINE vec_f64 sqrt_f64(vec_f64 a) { for (int i = 0; i < W_f64; i++) a[i] = __builtin_sqrt(a[i]); return a; }
+#endif
+
+/* m ? a : b for a mask of all ones or all zeros. */
+INLINE vec_f32 select_f32(int_f32 m, vec_f32 a, vec_f32 b) { return (vec_f32)((m & (int_f32)a) | (~m & (int_f32)b)); }
+INLINE vec_f64 select_f64(int_f64 m, vec_f64 a, vec_f64 b) { return (vec_f64)((m & (int_f64)a) | (~m & (int_f64)b)); }
+INLINE vec_f32 abs_f32(vec_f32 a) { return (vec_f32)((int_f32)a & 0x7fffffff); }
+INLINE vec_f64 abs_f64(vec_f64 a) { return (vec_f64)((int_f64)a & 0x7fffffffffffffffLL); }
+INLINE vec_f32 copysign_f32(vec_f32 a, vec_f32 s) { return (vec_f32)(((int_f32)a & 0x7fffffff) | ((int_f32)s & (int32_t)0x80000000)); }
+INLINE vec_f64 copysign_f64(vec_f64 a, vec_f64 s) { return (vec_f64)(((int_f64)a & INT64_MAX) | ((int_f64)s & INT64_MIN)); }
+
+/* One float vector as two double vectors, and back: functions whose accuracy in float needs the wider type. */
+INLINE void widen(vec_f32 x, vec_f64 *lo, vec_f64 *hi) {
+    half_f32 h[2];
+    memcpy(h, &x, VV_BYTES);
+    *lo = __builtin_convertvector(h[0], vec_f64);
+    *hi = __builtin_convertvector(h[1], vec_f64);
+}
+INLINE vec_f32 narrow(vec_f64 lo, vec_f64 hi) {
+    half_f32 h[2] = {__builtin_convertvector(lo, half_f32), __builtin_convertvector(hi, half_f32)};
+    vec_f32 x;
+    memcpy(&x, h, VV_BYTES);
+    return x;
+}
+
+/* Sum or maximum over one panel of 64 bytes held as NV vectors: halves are joined until one lane is left, so the tree over the
+   lanes is the same whatever the native width. NaN wins the maximum. */
+#define DEFINE_REDUCE(T, REAL, LANES)                                                                                          \
+    INLINE REAL sum_panel_##T(const vec_##T *v) {                                                                              \
+        REAL x[LANES];                                                                                                         \
+        memcpy(x, v, 64);                                                                                                      \
+        for (int h = LANES / 2; h > 0; h /= 2)                                                                                 \
+            for (int i = 0; i < h; i++) x[i] = x[i] + x[i + h];                                                                \
+        return x[0];                                                                                                           \
+    }                                                                                                                          \
+    INLINE REAL max_panel_##T(const vec_##T *v) {                                                                              \
+        REAL x[LANES];                                                                                                         \
+        memcpy(x, v, 64);                                                                                                      \
+        for (int h = LANES / 2; h > 0; h /= 2)                                                                                 \
+            for (int i = 0; i < h; i++) x[i] = x[i] > x[i + h] || x[i] != x[i] ? x[i] : x[i + h];                              \
+        return x[0];                                                                                                           \
+    }
+DEFINE_REDUCE(f32, float, 16)
+DEFINE_REDUCE(f64, double, 8)
+#endif

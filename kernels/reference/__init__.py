@@ -1,0 +1,14 @@
+"""The contract: every kernel in plain NumPy, written to be read. Oracle of the tests and the implementation that always works."""
+from .activations import *  # noqa: F401,F403
+from .dropout import *  # noqa: F401,F403
+from .elementwise import *  # noqa: F401,F403
+from .engine import run_plan  # noqa: F401
+from .linear import *  # noqa: F401,F403
+from .losses import *  # noqa: F401,F403
+from .optimizers import *  # noqa: F401,F403
+from .rows import *  # noqa: F401,F403
+
+KERNELS = {name: value for name, value in sorted(globals().items()) if hasattr(value, "spec")}
+"""Every kernel by name; the other books and the tests enumerate it."""
+
+__all__ = list(KERNELS)
