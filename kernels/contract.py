@@ -94,7 +94,17 @@ def parse(line, function, over, also=None):
     if names[:len(arrays)] != [a.name for a in arrays]:
         raise ValueError(f"{function.__name__}: signature names {[a.name for a in arrays]}, the function has {names}")
     scalars = tuple((p.name, None if p.default is p.empty else p.default) for p in parameters[len(arrays):])
-    return Spec(function.__name__, tuple(arrays), scalars, over, also)
+    return Spec(function.__name__, tuple(arrays), scalars, over, also and _named(function.__name__, also))
+
+
+def _named(name, check):
+    """`check`, its errors beginning with the kernel's name like those of the signature."""
+    def named(*args):
+        try:
+            check(*args)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name}: {error}") from None
+    return named
 
 
 def kernel(line, over="rows", also=None):

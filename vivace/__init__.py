@@ -1,1 +1,24 @@
-""""""
+"""Vivace trains dense neural networks on CPUs as fast as the hardware allows.
+
+    import vivace as vv
+    from vivace import nn, optim
+
+    model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+    trainer = vv.Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters()), metrics=["accuracy"])
+    trainer.fit(X, y, epochs=20, batch_size=32)
+"""
+__version__ = "0.1.0"
+
+from . import kernels, nn, optim  # noqa: E402
+from . import callbacks  # noqa: E402
+from .batches import batches  # noqa: E402
+from .config import show_config  # noqa: E402
+from .history import History  # noqa: E402
+from .io import FileError, load  # noqa: E402
+from .nn import Tensor, get_default_dtype, manual_seed, no_grad, set_default_dtype  # noqa: E402
+from .threads import get_num_threads, set_num_threads  # noqa: E402
+from .trainer import NonFiniteError, Trainer  # noqa: E402
+
+__all__ = ["FileError", "History", "NonFiniteError", "Tensor", "Trainer", "batches", "callbacks", "get_default_dtype",
+           "get_num_threads", "kernels", "load", "manual_seed", "nn", "no_grad", "optim", "set_default_dtype", "set_num_threads",
+           "show_config"]

@@ -116,11 +116,11 @@ cdef void divide_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
 
 
 cdef void power_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
-    cdef Py_ssize_t n = a.dim[0] * a.dim[1]
+    cdef Py_ssize_t W = a.dim[1], at = lo * W, n = (hi - lo) * W
     if a.real == 0:
-        power_loop(<float*>a.buf[0], <float*>a.buf[1], n, <float>a.s[0])
+        power_loop(<float*>a.buf[0] + at, <float*>a.buf[1] + at, n, <float>a.s[0])
     else:
-        power_loop(<double*>a.buf[0], <double*>a.buf[1], n, a.s[0])
+        power_loop(<double*>a.buf[0] + at, <double*>a.buf[1] + at, n, a.s[0])
 
 
 cdef void scale_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:

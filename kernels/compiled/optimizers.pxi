@@ -36,6 +36,21 @@ cdef void adamw_update_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept 
     adam_step(a, lo, hi, 1.0 - a.s[0] * a.s[4], 0.0)
 
 
+cdef void clip_norm_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
+    cdef double* norm = <double*>a.buf[1]
+    cdef Py_ssize_t n = a.dim[0]
+    cdef double limit = a.s[0]
+    if a.real == 0:
+        norm[0] = sqrt(long_sum_f32(<float*>a.buf[0], <float*>a.buf[0], n))
+        if norm[0] > limit:
+            scale_loop(<float*>a.buf[0], <float*>a.buf[0], n, <float>(limit / (norm[0] + 1e-6)), <float>0)
+    else:
+        norm[0] = sqrt(long_sum_f64(<double*>a.buf[0], <double*>a.buf[0], n))
+        if norm[0] > limit:
+            scale_loop(<double*>a.buf[0], <double*>a.buf[0], n, limit / (norm[0] + 1e-6), <double>0)
+
+
+define("clip_norm", clip_norm_entry)
 define("sgd_update", sgd_update_entry)
 define("adam_update", adam_update_entry)
 define("adamw_update", adamw_update_entry)

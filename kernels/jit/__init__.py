@@ -2,6 +2,7 @@
 from .activations import *  # noqa: F401,F403
 from .dropout import *  # noqa: F401,F403
 from .elementwise import *  # noqa: F401,F403
+from .engine import run_plan  # noqa: F401
 from .linear import *  # noqa: F401,F403
 from .losses import *  # noqa: F401,F403
 from .optimizers import *  # noqa: F401,F403

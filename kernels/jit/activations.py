@@ -194,11 +194,7 @@ def gelu_backward(x, dy, dx):
     _gelu_slope(x, dy, dx, 0.0)
 
 
-@_map
-@inline
-def _silu(x, a):
-    low = like(x, -800)
-    return (low if x < low else x) * vmath.sigmoid(x)  # sigmoid(-800) is 0: the result is -0, also at -inf
+_silu = _map(inline(lambda x, a: vmath.silu(x)))
 
 
 @_chain

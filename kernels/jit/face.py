@@ -43,7 +43,7 @@ def face(reference):
     return wrap
 
 
-_EMPTY = {(np.dtype(real).itemsize, ndim): np.empty((0,) * ndim, real) for real in (np.float32, np.float64) for ndim in (1, 2)}
+_EMPTY = {(np.dtype(real).itemsize, ndim): np.empty((0,) * ndim, real) for real in (np.float32, np.float64) for ndim in (1, 2, 3)}
 
 
 def absent(array, ndim, like):

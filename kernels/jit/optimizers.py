@@ -2,9 +2,10 @@
 import numpy as np
 
 from .. import reference
+from .elementwise import tree_total
 from .face import face, loop
 
-__all__ = ["sgd_update", "adam_update", "adamw_update"]
+__all__ = ["sgd_update", "adam_update", "adamw_update", "clip_norm"]
 
 
 @face(reference.sgd_update)
@@ -58,3 +59,17 @@ def _adam(g, p, m, v, lr, beta1, beta2, eps, weight_decay, correction1, correcti
         m[i] = keep1 * m[i] + share1 * d
         v[i] = keep2 * v[i] + share2 * d * d
         p[i] = old - rate * (m[i] / (np.sqrt(v[i]) * root + least))
+
+
+@face(reference.clip_norm)
+def clip_norm(g, norm, max_norm=1.0):
+    _clip_norm(g, norm, float(max_norm))
+
+
+@loop
+def _clip_norm(g, norm, max_norm):
+    norm[0] = np.sqrt(tree_total(g, g))
+    if norm[0] > max_norm:
+        factor = g.dtype.type(max_norm / (norm[0] + 1e-6))
+        for i in range(g.size):
+            g[i] *= factor

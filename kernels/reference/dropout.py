@@ -33,7 +33,7 @@ def dropout_mask(shape, p, seed, op, step):
     blocks = np.arange(-(-width // 8), dtype=np.uint64)
     words = philox(seed, blocks[None, :], np.arange(rows, dtype=np.uint64)[:, None], np.uint64(op), np.uint64(step & 0xFFFFFFFF))
     halves = [half for word in words for half in (word & np.uint64(0xFFFF), word >> np.uint64(16))]
-    bits = np.stack(halves, axis=-1).reshape(rows, -1)[:, :width]
+    bits = np.stack(halves, axis=-1).reshape(rows, 8 * blocks.size)[:, :width]
     return bits >= threshold, 65536 / (65536 - threshold) if threshold < 65536 else 0.0
 
 

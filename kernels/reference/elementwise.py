@@ -36,7 +36,7 @@ def divide(a, b, y):
         np.divide(a, b, out=y)
 
 
-@kernel("x(*) -> y(*)", over="all")
+@kernel("x(*) -> y(*)")
 def power(x, y, exponent=2.0):
     """y = x ** exponent, as NumPy's power"""
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -61,6 +61,9 @@ class _Call:
         sizes["Q"] = -(-sizes["O"] // sizes["L"])
         self.arguments, self.streams, self.slots = [], [], []
         for place, array in enumerate(self.spec.arrays):
+            if "M" in array.dims:  # a whole data set: it has its own shape and type
+                self.arguments.append(spaces[int(record["buf"][place]) >> 48])
+                continue
             shape = (sizes["N"], sizes["I"]) if array.dims == ("*",) else tuple(sizes.get(d) if d in sizes else int(d) for d in array.dims)
             self._bind(int(record["buf"][place]), place, shape, self._dtype(array, record), spaces)
         for index, (_, default) in enumerate(self.spec.scalars):

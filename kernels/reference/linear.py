@@ -18,7 +18,7 @@ def linear_pack(w, packed):
     width = lanes(w.dtype)
     padded = np.zeros((packed.shape[0] * width, inputs), w.dtype)
     padded[:outputs] = w
-    packed[...] = padded.reshape(-1, width, inputs).transpose(0, 2, 1)
+    packed[...] = padded.reshape(packed.shape[0], width, inputs).transpose(0, 2, 1)
 
 
 def _known_activation(x, w, b, y, packed=None, activation="identity", alpha=0.0):
@@ -43,7 +43,7 @@ def linear_forward(x, w, b, y, packed=None, activation="identity", alpha=0.0):
 def _output_for_derivative(dy, w, x, dx, activation="identity", alpha=0.0):
     _known_activation(dy, w, x, dx, None, activation)
     if x is None and activation != "identity":
-        raise TypeError("linear_backward_input: x must be an array when an activation is given, got None")
+        raise TypeError("x must be an array when an activation is given, got None")
 
 
 @kernel("dy(N,O) w(O,I) x(N,I)? -> dx(N,I)", also=_output_for_derivative)

@@ -46,7 +46,13 @@ def _log_softmax(z):
     return shifted, np.log(s), e / s
 
 
+def _has_classes(z, *_):
+    if z.shape[1] == 0:
+        raise ValueError("there must be at least one class, got 0")
+
+
 def _labels_in_range(z, t, *_):
+    _has_classes(z)
     classes = z.shape[1]
     if len(t) and (t.min() < 0 or t.max() >= classes):
         wrong = t[(t < 0) | (t >= classes)][0]
@@ -66,7 +72,7 @@ def softmax_cross_entropy(z, t, w, l, dz, label_smoothing=0.0, mean=True):
     _soft_cross_entropy(z, q, w, l, dz, mean, label_smoothing == 0)
 
 
-@kernel("z(N,C) t(N,C) w(N)? -> l(N) dz(N,C)?")
+@kernel("z(N,C) t(N,C) w(N)? -> l(N) dz(N,C)?", also=_has_classes)
 def softmax_cross_entropy_soft(z, t, w, l, dz, mean=True):
     """l[n] = sum over c of t[n, c] (log sum exp z[n] - z[n, c]) ;  dl/dz = softmax(z) sum of t[n] - t
 

@@ -3,12 +3,14 @@ import numpy as np
 
 from ..contract import kernel
 
-__all__ = ["sgd_update", "adam_update", "adamw_update"]
+from .linear import tree_sum
+
+__all__ = ["sgd_update", "adam_update", "adamw_update", "clip_norm"]
 
 
 def _state_for_momentum(g, p, m, lr=0.01, momentum=0.0, *_):
     if m is None and momentum != 0:
-        raise TypeError("sgd_update: m must be an array when momentum is not 0, got None")
+        raise TypeError("m must be an array when momentum is not 0, got None")
 
 
 @kernel("g(P) -> p(P)~ m(P)?~", over="flat", also=_state_for_momentum)
@@ -48,3 +50,15 @@ def _adam(d, p, m, v, lr, beta1, beta2, eps, correction1, correction2):
     m[...] = real(beta1) * m + real(1 - beta1) * d
     v[...] = real(beta2) * v + real(1 - beta2) * d * d
     p -= real(lr / correction1) * (m / (np.sqrt(v) * real(1 / np.sqrt(correction2)) + real(eps)))
+
+
+@kernel("g(P)~ -> norm:f64(1)", over="all")
+def clip_norm(g, norm, max_norm=1.0):
+    """norm = sqrt(sum of g²) ;  where it exceeds max_norm, g *= max_norm / (norm + 1e-6)
+
+    g (P,) in place. The sum is in float64, by chunks of 128 and a binary tree. Pascanu et al. 2013, arXiv:1211.5063; as PyTorch's.
+    """
+    squares = np.square(g, dtype=np.float64)
+    norm[0] = np.sqrt(tree_sum(len(g), lambda part: np.add.reduce(squares[part]), (), np.float64))
+    if norm[0] > max_norm:
+        g *= g.dtype.type(max_norm / (norm[0] + 1e-6))

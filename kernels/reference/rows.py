@@ -15,7 +15,7 @@ def _index_in_range(x, index, y):
 
 def _has_columns(x, y):
     if x.shape[1] == 0:
-        raise ValueError("argmax_rows: x must have at least one column, got 0")
+        raise ValueError("x must have at least one column, got 0")
 
 
 @kernel("x:any(M,I) index:int(N) -> y(N,I)", also=_index_in_range)

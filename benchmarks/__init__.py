@@ -1,0 +1,1 @@
+"""Verify, then time: vivace beside a tuned NumPy program, on this machine."""

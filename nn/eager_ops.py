@@ -1,0 +1,120 @@
+"""Operations of custom loops that a plan cannot hold: they change shapes freely. They move and add; arithmetic stays in kernels."""
+import numpy as np
+
+from .ops import Op
+
+
+class Reshape(Op):
+    """y = x in another shape"""
+
+    name, planned = "reshape", False
+
+    def __init__(self, shape):
+        self.target = tuple(shape)
+
+    def shape(self, x):
+        return np.empty(x, np.bool_).reshape(self.target).shape
+
+    def forward(self, k, y, x):
+        y[...] = x.reshape(y.shape)
+
+    def backward(self, k, new, needs, dy, y, x):
+        return (dy.reshape(x.shape),)
+
+
+class Index(Op):
+    """y = x[key]"""
+
+    name, planned = "index", False
+
+    def __init__(self, key):
+        self.key = key
+
+    def shape(self, x):
+        return np.broadcast_to(np.False_, x)[self.key].shape
+
+    def forward(self, k, y, x):
+        y[...] = x[self.key]
+
+    def backward(self, k, new, needs, dy, y, x):
+        dx = new(x)
+        dx[...] = 0
+        np.add.at(dx, self.key, dy)
+        return (dx,)
+
+
+class Broadcast(Op):
+    """y = x repeated to a larger shape; the gradient is summed over what was repeated"""
+
+    name, planned = "broadcast", False
+
+    def __init__(self, shape):
+        self.target = tuple(shape)
+
+    def shape(self, x):
+        return self.target
+
+    def forward(self, k, y, x):
+        y[...] = x
+
+    def backward(self, k, new, needs, dy, y, x):
+        extra = dy.ndim - x.ndim
+        axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(x.shape) if n == 1 and dy.shape[i + extra] != 1)
+        return (np.ascontiguousarray(dy.sum(axis=axes).reshape(x.shape)),)
+
+
+class Sum(Op):
+    """y = sum of all elements of x"""
+
+    name, planned = "sum", False
+
+    def shape(self, x):
+        return ()
+
+    def forward(self, k, y, x):
+        s = np.empty(1)
+        k.total(x, s)
+        y[...] = s[0]
+
+    def backward(self, k, new, needs, dy, y, x):
+        dx = new(x)
+        k.fill(dx, float(dy))
+        return (dx,)
+
+
+class MatMul(Op):
+    """y = a b for matrices, by the kernels of dense layers"""
+
+    name, planned = "matmul", False
+
+    def shape(self, a, b):
+        if len(a) != 2 or len(b) != 2 or a[1] != b[0]:
+            raise ValueError(f"matmul needs shapes (N, K) and (K, O), got {a} and {b}")
+        return (a[0], b[1])
+
+    def forward(self, k, y, a, b):
+        k.linear_forward(a, np.ascontiguousarray(b.T), None, y)
+
+    def backward(self, k, new, needs, dy, y, a, b):
+        da, db = new(a) if needs[0] else None, new(b) if needs[1] else None
+        if da is not None:
+            k.linear_forward(dy, b, None, da)
+        if db is not None:
+            k.linear_backward_weight(dy, a, db, None)
+        return da, db
+
+
+class LossValue(Op):
+    """The scalar of a loss whose gradient was computed with it"""
+
+    name, planned = "loss_value", False
+
+    def __init__(self, gradient):
+        self.gradient = gradient
+
+    def backward(self, k, new, needs, dy, y, *inputs):
+        if dy != 1:
+            scaled = new(self.gradient)
+            k.scale(self.gradient, scaled, float(dy), 0.0)
+            return (scaled,)
+        return (self.gradient,)

@@ -1,0 +1,194 @@
+"""Losses as modules. Each knows its kernel, how it reads targets, and the link that turns raw outputs into what users expect."""
+import numpy as np
+
+from . import functional as F
+from . import ops
+from .module import Module
+from .tensor import Tensor, as_tensor
+
+
+class Loss(Module):
+    """A loss: loss(input, target, weight=None), weight (N,) being row weights.
+
+    reduction: "mean" (sum of w l / sum of w over the batch) or "sum". A row's loss over several outputs is their mean.
+    """
+
+    link = None  # activation that makes probabilities of raw outputs
+    threshold = 0.5  # a binary output above it is class 1
+
+    def __init__(self, reduction="mean"):
+        super().__init__()
+        if reduction not in ("mean", "sum"):
+            raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+        self.reduction = reduction
+
+    def forward(self, input, target, weight=None):
+        z = self.predictions(input)
+        op, z, array, weight = self.plan(z, target, weight)
+        return F.loss_value(op, z, array, weight)
+
+    def predictions(self, input):
+        """The input as a tensor (N, O)."""
+        z = as_tensor(input)
+        if not z.traced and z.ndim == 1:
+            z = F.reshape(z, (-1, 1))
+        if z.ndim != 2:
+            raise ValueError(f"input must have shape (N, outputs), got {z.shape}")
+        return z
+
+    def plan(self, z, target, weight):
+        """(operation, tensor it reads, prepared target, prepared row weights)."""
+        array = self.target(target, z.shape[1], z.dtype)
+        _same_rows("target", array, z)
+        z, logits = self.source(z)
+        return self.operation(array.dtype == np.int64, logits), z, array, self.row_weight(array, weight, z.dtype)
+
+    def source(self, z):
+        """(tensor the kernel reads, whether it is logits)."""
+        return z, False
+
+    def operation(self, labels, logits):
+        """The graph operation, for targets that are labels or not, on logits or not."""
+        raise NotImplementedError
+
+    def target(self, target, outputs, dtype):
+        """`target` as a C-contiguous array that the kernel takes; raises with the expected shape."""
+        array = _numbers("target", target)
+        if array.ndim == 1 and outputs == 1:
+            array = array[:, None]
+        if array.ndim != 2 or array.shape[1] != outputs:
+            raise ValueError(f"target must have shape (N, {outputs}) like the input, got {array.shape}")
+        return np.ascontiguousarray(array, dtype)
+
+    def row_weight(self, target, weight, dtype):
+        """Row weights (N,) or None."""
+        if weight is None:
+            return None
+        weight = _numbers("weight", weight)
+        if weight.shape != target.shape[:1]:
+            raise ValueError(f"weight must have shape (N,) = {target.shape[:1]}, got {weight.shape}")
+        if (weight < 0).any() or not np.isfinite(weight).all():
+            raise ValueError("weight must be finite and not negative")
+        return np.ascontiguousarray(weight, dtype)
+
+    def config(self):
+        return {"reduction": self.reduction}
+
+
+class MSELoss(Loss):
+    """mean of (y - t)² over all elements. Targets (N,) and (N, 1) are the same; nothing else is broadcast."""
+
+    def operation(self, labels, logits):
+        return ops.Loss("squared_error", self.reduction == "mean")
+
+
+class CrossEntropyLoss(Loss):
+    """-log of the probability given to the class; softmax merged in.
+
+    from_logits: inputs are raw scores (True), or probabilities (False); then a Softmax that made them is merged into the kernel.
+    target: classes 0..C-1 (N,), or probabilities (N, C). label_smoothing s: target (1 - s) onehot + s / C. weight (C,): class weights,
+    the mean being over the sum of weights as in PyTorch.
+    """
+
+    link = "softmax"
+
+    def __init__(self, from_logits=True, label_smoothing=0.0, weight=None, reduction="mean"):
+        super().__init__(reduction)
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"label_smoothing must lie in 0..1, got {label_smoothing!r}")
+        if label_smoothing and not from_logits:
+            raise ValueError("label_smoothing needs from_logits=True")
+        self.from_logits, self.label_smoothing = bool(from_logits), float(label_smoothing)
+        self.weight = None if weight is None else np.asarray(weight, np.float64)
+        if weight is not None and (self.weight.ndim != 1 or (self.weight < 0).any()):
+            raise ValueError(f"weight must be class weights (C,), not negative, got shape {self.weight.shape}")
+        if weight is not None and label_smoothing:
+            raise ValueError("weight and label_smoothing cannot be combined: give row weights instead")
+
+    def source(self, z):
+        return F.linked_input(z, "softmax", self.from_logits, "CrossEntropyLoss")
+
+    def operation(self, labels, logits):
+        mean = self.reduction == "mean"
+        if not logits:
+            return ops.Loss("cross_entropy" if labels else "cross_entropy_soft", mean)
+        if labels:
+            return ops.Loss("softmax_cross_entropy", mean, label_smoothing=self.label_smoothing)
+        return ops.Loss("softmax_cross_entropy_soft", mean)
+
+    def target(self, target, outputs, dtype):
+        array = _numbers("target", target)
+        if array.ndim == 2 and array.shape[1] == outputs and (outputs > 1 or array.dtype.kind == "f"):
+            s = dtype.type(self.label_smoothing) if self.label_smoothing else 0
+            soft = np.ascontiguousarray(array, dtype)
+            return soft * (1 - s) + s / outputs if s else soft
+        if array.ndim == 2 and array.shape[1] == 1:
+            array = array[:, 0]
+        if array.ndim != 1:
+            raise ValueError(f"target must have shape (N,) of classes or (N, {outputs}) of probabilities, got {array.shape}")
+        if array.dtype.kind == "f" and (array != np.floor(array)).any():
+            raise ValueError(f"target must hold classes 0..{outputs - 1}, got {array[array != np.floor(array)][0]}")
+        if len(array) and (array.min() < 0 or array.max() >= outputs):
+            wrong = array[(array < 0) | (array >= outputs)][0]
+            raise ValueError(f"target must hold classes 0..{outputs - 1}, got {wrong}")
+        if self.weight is not None and len(self.weight) != outputs:
+            raise ValueError(f"weight must have shape (C,) = ({outputs},), got ({len(self.weight)},)")
+        return np.ascontiguousarray(array, np.int64)
+
+    def row_weight(self, target, weight, dtype):
+        weight = super().row_weight(target, weight, dtype)
+        if self.weight is None:
+            return weight
+        if target.dtype != np.int64:
+            raise ValueError("class weights need targets that are classes, got probabilities")
+        by_class = self.weight.astype(dtype)[target]
+        return by_class if weight is None else weight * by_class
+
+    def config(self):
+        return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing,
+                "weight": None if self.weight is None else self.weight.tolist(), "reduction": self.reduction}
+
+
+class _Binary(Loss):
+    link = "sigmoid"
+
+    def target(self, target, outputs, dtype):
+        array = super().target(target, outputs, dtype)
+        if array.size and (array.min() < 0 or array.max() > 1):
+            raise ValueError(f"target must lie in 0..1, got {array.min() if array.min() < 0 else array.max()}")
+        return array
+
+    def operation(self, labels, logits):
+        return ops.Loss("binary_cross_entropy_logits" if logits else "binary_cross_entropy", self.reduction == "mean")
+
+
+class BCELoss(_Binary):
+    """-(t log p + (1 - t) log(1 - p)), mean over all elements, p probabilities; a Sigmoid that made them is merged into the kernel"""
+
+    def source(self, z):
+        return F.linked_input(z, "sigmoid", False, "BCELoss")
+
+
+class BCEWithLogitsLoss(_Binary):
+    """Binary cross-entropy of sigmoid(z), mean over all elements, safe for any finite z"""
+
+    threshold = 0.0
+
+    def source(self, z):
+        return F.linked_input(z, "sigmoid", True, "BCEWithLogitsLoss")
+
+
+def _numbers(name, value):
+    array = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be numbers, got dtype {array.dtype}; vivace.estimators encode text labels")
+    return array
+
+
+def _same_rows(name, array, z):
+    if not z.traced and len(array) != len(z):
+        raise ValueError(f"{name} must have N = {len(z)} rows like the input, got {len(array)}")
+
+
+TABLE = {cls.__name__: cls for cls in (MSELoss, CrossEntropyLoss, BCELoss, BCEWithLogitsLoss)}
+"""Losses by name: what a saved file may hold."""

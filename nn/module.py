@@ -1,0 +1,172 @@
+"""Module: parameters and sub-modules by name, and a forward that is written once."""
+import numpy as np
+
+from . import functional as F
+from .parameter import Parameter
+from .tensor import Tensor, as_tensor, grad_enabled
+
+
+class Module:
+    """Base of everything that has parameters. A subclass sets parameters and modules as attributes and defines forward(*inputs)."""
+
+    def __init__(self):
+        object.__setattr__(self, "_parameters", {})
+        object.__setattr__(self, "_modules", {})
+        self.training = True
+        self.forwards = 0
+
+    def __setattr__(self, name, value):
+        if isinstance(value, (Parameter, Module)):
+            if "_parameters" not in self.__dict__:
+                raise AttributeError(f"call super().__init__() before {name} is set")
+            self._parameters.pop(name, None)
+            self._modules.pop(name, None)
+            (self._parameters if isinstance(value, Parameter) else self._modules)[name] = value
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name):
+        self._parameters.pop(name, None)
+        self._modules.pop(name, None)
+        object.__delattr__(self, name)
+
+    def __call__(self, *inputs, **kwargs):
+        if F.inside_root():
+            return self.forward(*inputs, **kwargs)
+        before = F.enter_root(self.forwards)
+        if self.training and grad_enabled() and not any(isinstance(t, Tensor) and t.traced for t in inputs):
+            self.forwards += 1
+        try:
+            return self.forward(*[as_tensor(t) if isinstance(t, np.ndarray) else t for t in inputs], **kwargs)
+        finally:
+            F.leave_root(before)
+
+    def forward(self, *inputs):
+        """What the module computes."""
+        raise TypeError(f"{type(self).__name__} must define forward")
+
+    def children(self):
+        """The sub-modules."""
+        return iter(self._modules.values())
+
+    def named_modules(self, prefix="", seen=None):
+        """(name, module) of this module and all below, each once."""
+        seen = set() if seen is None else seen
+        if id(self) in seen:
+            return
+        seen.add(id(self))
+        yield prefix, self
+        for name, module in self._modules.items():
+            yield from module.named_modules(f"{prefix}.{name}" if prefix else name, seen)
+
+    def modules(self):
+        """This module and all below, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_parameters(self):
+        """(name, parameter), each parameter once, under its first name."""
+        seen = set()
+        for name, p in self._all_names():
+            if id(p) not in seen:
+                seen.add(id(p))
+                yield name, p
+
+    def _all_names(self, prefix=""):
+        for name, p in self._parameters.items():
+            yield prefix + name, p
+        for name, module in self._modules.items():
+            yield from module._all_names(f"{prefix}{name}.")
+
+    def parameters(self):
+        """The parameters, each once."""
+        return (p for _, p in self.named_parameters())
+
+    def state_dict(self):
+        """Name -> array (a copy), PyTorch's names and layouts; a shared parameter stands under each of its names."""
+        return {name: np.array(p.numpy()) for name, p in self._all_names()}
+
+    def load_state_dict(self, state, strict=True):
+        """Write the arrays of `state` into the parameters, converting their dtype.
+
+        strict: names must agree. Shapes are checked before anything is written; raises KeyError or ValueError naming what differs.
+        """
+        own = dict(self._all_names())
+        missing, unexpected = [n for n in own if n not in state], [n for n in state if n not in own]
+        if strict and (missing or unexpected):
+            raise KeyError(f"state_dict does not fit: missing {missing}, unexpected {unexpected}")
+        found = {name: np.asarray(value) for name, value in state.items() if name in own}
+        for name, value in found.items():
+            if value.shape != own[name].shape:
+                raise ValueError(f"{name} must have shape {own[name].shape}, got {value.shape}")
+        for name, value in found.items():
+            own[name].copy_(value)
+
+    def train(self, mode=True):
+        """Training mode (dropout drops), for this module and all below."""
+        for module in self.modules():
+            module.training = bool(mode)
+        return self
+
+    def eval(self):
+        """Evaluation mode."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad=True):
+        """Freeze (False) or release (True) all parameters."""
+        for p in self.parameters():
+            p.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self):
+        """Forget all gradients."""
+        for p in self.parameters():
+            p.grad = None
+
+    def to(self, dtype):
+        """Convert all parameters to `dtype`, in place."""
+        from .dtype import real_dtype
+        dtype = real_dtype(dtype)
+        for p in self.parameters():
+            if p.dtype != dtype:
+                p.convert(dtype)
+        return self
+
+    def double(self):
+        """Convert to float64."""
+        return self.to(np.float64)
+
+    def float(self):
+        """Convert to float32."""
+        return self.to(np.float32)
+
+    def config(self):
+        """What the constructor needs to make the module again; None for a module that only a saved graph can describe."""
+        return None
+
+    def extra_repr(self):
+        """What stands between the brackets of the repr."""
+        return ""
+
+    def __repr__(self):
+        lines = [f"({name}): {repr(module)}".replace("\n", "\n  ") for name, module in self._modules.items()]
+        if not lines:
+            return f"{type(self).__name__}({self.extra_repr()})"
+        return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
+
+    def _table(self):
+        rows = [(name or "(root)", type(m).__name__, ", ".join(f"{n} {tuple(p.shape)}" for n, p in m._parameters.items()),
+                 sum(p.size for p in m._parameters.values())) for name, m in self.named_modules() if not m._modules or m._parameters]
+        return rows, sum(p.size for p in self.parameters())
+
+    def summary(self):
+        """A table of layers, shapes and parameter counts, as text."""
+        rows, total = self._table()
+        cells = [("layer", "type", "parameters", "count"), *[(a, b, c, f"{n:,}") for a, b, c, n in rows]]
+        widths = [max(len(row[i]) for row in cells) for i in range(4)]
+        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in cells]
+        return "\n".join([*lines, f"{total:,} parameters"])
+
+    def _repr_html_(self):
+        rows, total = self._table()
+        body = "".join(f"<tr><td>{a}</td><td>{b}</td><td>{c}</td><td>{n:,}</td></tr>" for a, b, c, n in rows)
+        return ("<table><tr><th>layer</th><th>type</th><th>parameters</th><th>count</th></tr>"
+                f"{body}<tr><td colspan=3>all</td><td>{total:,}</td></tr></table>")

@@ -1,0 +1,282 @@
+"""Graph operations: each is one entry with its shape rule, its forward and its backward, written as calls of kernels.
+
+`k` is a book of kernels, and then the calls run; or a plan's recorder, and then they are written down. So the eager step and the
+plan cannot differ. shape(*shapes) -> shape; forward(k, out, *inputs); backward(k, new, needs, dout, out, *inputs) -> one gradient
+per input, None where `needs` says nobody asks; it may return dout itself, so nobody writes to a gradient that exists.
+"""
+
+
+class Op:
+    """An operation; its attributes are plain numbers and strings, so that a graph can be saved."""
+
+    name = ""
+    planned = True  # whether a plan can hold it
+
+    def attributes(self):
+        """What the constructor needs to make it again."""
+        return {}
+
+    def shape(self, *shapes):
+        return shapes[0]
+
+
+class Linear(Op):
+    """y = x wᵀ + b"""
+
+    name = "linear"
+
+    def shape(self, x, w, b=None):
+        if len(x) != 2 or x[1] != w[1]:
+            raise ValueError(f"input must have shape (N, in_features) = (N, {w[1]}), got {x}")
+        return (x[0], w[0])
+
+    def forward(self, k, y, x, w, b):
+        k.linear_forward(x, w, b, y)
+
+    def backward(self, k, new, needs, dy, y, x, w, b):
+        dx = new(x) if needs[0] else None
+        dw = new(w) if needs[1] else None
+        db = new(b) if needs[2] else None
+        if dx is not None:
+            k.linear_backward_input(dy, w, None, dx)
+        if dw is not None or db is not None:
+            k.linear_backward_weight(x, dy, dw, db)
+        return dx, dw, db
+
+
+FROM_INPUT = ("gelu", "silu")
+"""Activations whose derivative is computed from their input; all others from their output."""
+
+WITH_ALPHA = {"leaky_relu": 0.01, "elu": 1.0}
+"""Activations with a parameter, and its default."""
+
+ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "softplus", "gelu", "silu", "softmax")
+
+
+class Activation(Op):
+    """y = f(x), f one of ACTIVATIONS"""
+
+    name = "activation"
+
+    def __init__(self, function, alpha=None):
+        if function not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {function!r}")
+        self.function = function
+        self.alpha = WITH_ALPHA.get(function) if alpha is None else float(alpha)
+        self.scalars = () if self.alpha is None else (self.alpha,)
+        self.forward_name, self.backward_name = f"{function}_forward", f"{function}_backward"
+
+    def attributes(self):
+        return {"function": self.function, "alpha": self.alpha}
+
+    def shape(self, x):
+        if self.function == "softmax" and len(x) != 2:
+            raise ValueError(f"softmax needs an input of shape (N, C), got {x}")
+        return x
+
+    def forward(self, k, y, x):
+        getattr(k, self.forward_name)(x, y, *self.scalars)
+
+    def backward(self, k, new, needs, dy, y, x):
+        dx = new(x)
+        getattr(k, self.backward_name)(x if self.function in FROM_INPUT else y, dy, dx, *self.scalars)
+        return (dx,)
+
+
+class _Pair(Op):
+    def shape(self, a, b):
+        if a != b:
+            raise ValueError(f"{self.name}: shapes must be equal, got {a} and {b}")
+        return a
+
+    def forward(self, k, y, a, b):
+        getattr(k, self.name)(a, b, y)
+
+
+class Add(_Pair):
+    """y = a + b"""
+
+    name = "add"
+
+    def backward(self, k, new, needs, dy, y, a, b):
+        return dy, dy
+
+
+class Subtract(_Pair):
+    """y = a - b"""
+
+    name = "subtract"
+
+    def backward(self, k, new, needs, dy, y, a, b):
+        db = None
+        if needs[1]:
+            db = new(dy)
+            k.scale(dy, db, -1.0, 0.0)
+        return dy, db
+
+
+class Multiply(_Pair):
+    """y = a b"""
+
+    name = "multiply"
+
+    def backward(self, k, new, needs, dy, y, a, b):
+        da, db = new(dy) if needs[0] else None, new(dy) if needs[1] else None
+        if da is not None:
+            k.multiply(dy, b, da)
+        if db is not None:
+            k.multiply(dy, a, db)
+        return da, db
+
+
+class Divide(_Pair):
+    """y = a / b ;  da = dy / b ;  db = -dy y / b"""
+
+    name = "divide"
+
+    def backward(self, k, new, needs, dy, y, a, b):
+        da = new(dy)
+        k.divide(dy, b, da)
+        db = None
+        if needs[1]:
+            db = new(dy)
+            k.multiply(da, y, db)
+            k.scale(db, db, -1.0, 0.0)
+        return da, db
+
+
+class Scale(Op):
+    """y = factor x + offset"""
+
+    name = "scale"
+
+    def __init__(self, factor=1.0, offset=0.0):
+        self.factor, self.offset = float(factor), float(offset)
+
+    def attributes(self):
+        return {"factor": self.factor, "offset": self.offset}
+
+    def forward(self, k, y, x):
+        k.scale(x, y, self.factor, self.offset)
+
+    def backward(self, k, new, needs, dy, y, x):
+        if self.factor == 1.0:
+            return (dy,)
+        dx = new(dy)
+        k.scale(dy, dx, self.factor, 0.0)
+        return (dx,)
+
+
+class Power(Op):
+    """y = x ** exponent ;  dx = dy exponent x ** (exponent - 1)"""
+
+    name = "power"
+
+    def __init__(self, exponent):
+        self.exponent = float(exponent)
+
+    def attributes(self):
+        return {"exponent": self.exponent}
+
+    def forward(self, k, y, x):
+        k.power(x, y, self.exponent)
+
+    def backward(self, k, new, needs, dy, y, x):
+        dx = new(x)
+        k.power(x, dx, self.exponent - 1.0)
+        k.scale(dx, dx, self.exponent, 0.0)
+        k.multiply(dx, dy, dx)
+        return (dx,)
+
+
+class Concatenate(Op):
+    """y = the columns of all inputs side by side"""
+
+    name = "concatenate"
+
+    def shape(self, *shapes):
+        if any(len(s) != 2 or s[0] != shapes[0][0] for s in shapes):
+            raise ValueError(f"concatenate needs inputs of shape (N, width) with one N, got {', '.join(map(str, shapes))}")
+        return (shapes[0][0], sum(s[1] for s in shapes))
+
+    def forward(self, k, y, *xs):
+        start = 0
+        for x in xs:
+            k.copy_columns(x, y, 0, start, x.shape[1])
+            start += x.shape[1]
+
+    def backward(self, k, new, needs, dy, y, *xs):
+        start, gradients = 0, []
+        for x, need in zip(xs, needs):
+            gradients.append(new(x) if need else None)
+            if need:
+                k.copy_columns(dy, gradients[-1], start, 0, x.shape[1])
+            start += x.shape[1]
+        return gradients
+
+
+class Slice(Op):
+    """y = x[:, start:stop]"""
+
+    name = "slice"
+
+    def __init__(self, start, stop):
+        self.start, self.stop = int(start), int(stop)
+
+    def attributes(self):
+        return {"start": self.start, "stop": self.stop}
+
+    def shape(self, x):
+        return (x[0], self.stop - self.start)
+
+    def forward(self, k, y, x):
+        k.copy_columns(x, y, self.start, 0, self.stop - self.start)
+
+    def backward(self, k, new, needs, dy, y, x):
+        dx = new(x)
+        k.fill(dx, 0.0)
+        k.copy_columns(dy, dx, 0, self.start, self.stop - self.start)
+        return (dx,)
+
+
+class Dropout(Op):
+    """y = x / (1 - p) where kept, 0 where dropped; the mask is a function of (seed, place, step) and the element's own place"""
+
+    name = "dropout"
+
+    def __init__(self, p, seed=None, place=None, step=None):
+        self.p, self.seed, self.place, self.step = float(p), seed, place, step
+
+    def attributes(self):
+        return {"p": self.p, "place": self.place}
+
+    def forward(self, k, y, x):
+        k.dropout_forward(x, y, self.p, self.seed, self.place, self.step)
+
+    def backward(self, k, new, needs, dy, y, x):
+        dx = new(x)
+        k.dropout_backward(dy, dx, self.p, self.seed, self.place, self.step)
+        return (dx,)
+
+
+class Loss(Op):
+    """The batch's loss by the loss kernel `kernel`, with its gradient in the same pass.
+
+    inputs: predictions (N, O), targets, row weights or None. `mean` divides by the sum of the weights.
+    """
+
+    name = "loss"
+
+    def __init__(self, kernel, mean=True, **scalars):
+        self.kernel, self.mean, self.scalars = kernel, bool(mean), scalars
+
+    def attributes(self):
+        return {"kernel": self.kernel, "mean": self.mean, **self.scalars}
+
+    def rows(self, k, z, t, w, l, dz):
+        """Row losses l (N,) and the gradient dz of the batch's loss (None: not wanted)."""
+        getattr(k, self.kernel)(z, t, w, l, dz, *self.scalars.values(), self.mean)
+
+
+TABLE = {op.name: op for op in (Linear, Activation, Add, Subtract, Multiply, Divide, Scale, Power, Concatenate, Slice, Dropout)}
+"""Operations by name: what a saved graph may hold."""

@@ -1,0 +1,159 @@
+"""What all optimizers share: groups, state in the flat store, and one description of an update for the eager step and the plan."""
+import itertools
+
+import numpy as np
+
+from ... import kernels
+from ...kernels import record as R
+from ..parameter import Parameter
+from ..recorder import Buffer, Slot
+from ..store import Store
+
+_ids = itertools.count()
+
+
+class Optimizer:
+    """Base. A subclass names its kernel and states, and gives the kernel's scalars for a step.
+
+    params: parameters, or dicts {"params": [...], option: value} as in PyTorch, each a group with options of its own.
+    """
+
+    kernel = ""
+    states = ()
+
+    def __init__(self, params, **defaults):
+        self.defaults = defaults
+        groups = list(params)
+        if not groups:
+            raise ValueError("params must hold at least one parameter, got none")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        self.param_groups = []
+        for group in groups:
+            self._add(group)
+        self.store = Store.of(p for group in self.param_groups for p in group["params"])
+        self._id = f"{type(self).__name__}{next(_ids)}"
+        self.steps = {p: 0 for group in self.param_groups for p in group["params"]}
+
+    def _add(self, group):
+        unknown = set(group) - set(self.defaults) - {"params"}
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}")
+        group = {**self.defaults, **group, "params": [group["params"]] if isinstance(group["params"], Parameter) else list(group["params"])}
+        for p in group["params"]:
+            if not isinstance(p, Parameter):
+                raise TypeError(f"params must hold Parameters, got {type(p).__name__}")
+            if any(p is q for other in self.param_groups for q in other["params"]):
+                raise ValueError("a parameter stands in two groups")
+        self.check(group)
+        self.param_groups.append(group)
+
+    def check(self, group):
+        """Raise ValueError for options out of their range."""
+
+    def scalars(self, group, t):
+        """The kernel's scalars by name for step t = 1, 2, ... (a float array: values may be arrays like it)."""
+        raise NotImplementedError
+
+    def uses(self, group):
+        """The states this group needs."""
+        return self.states
+
+    def home(self):
+        """The store in which the parameters live now."""
+        self.store = Store.of(self.steps)
+        return self.store
+
+    def state_vector(self, name):
+        """The flat vector of one state."""
+        return self.home().vector(f"{self._id}/{name}")
+
+    def step(self):
+        """Update every parameter that has a gradient."""
+        store, k = self.home(), kernels.get()
+        run = getattr(k, self.kernel)
+        for group in self.param_groups:
+            cached = {}
+            for p in group["params"]:
+                if not p._has_grad or not p.requires_grad:
+                    continue
+                t = self.steps[p] = self.steps[p] + 1
+                if t not in cached:
+                    cached[t] = [_number(v) for v in self.scalars(group, np.array([float(t)])).values()]
+                used = self.uses(group)
+                states = [store.segment(f"{self._id}/{s}", p) if s in used else None for s in self.states]
+                run(p._grad_array.reshape(-1), p._array.reshape(-1), *states, *cached[t])
+        store.version += 1
+
+    def zero_grad(self, set_to_none=True):
+        """Forget all gradients."""
+        for p in self.steps:
+            p.grad = None
+
+    def record(self, k, p):
+        """Write the update of parameter p down on recorder k; its scalars become slots of the plan's table."""
+        index, group = next((i, g) for i, g in enumerate(self.param_groups) if any(p is q for q in g["params"]))
+        size = p.dtype.itemsize
+        used = self.uses(group)
+        states = [Buffer((p.size,), "real", (R.STATE + i, p._offset * size)) if s in used else None for i, s in enumerate(self.states)]
+        names = self.scalars(group, np.array([1.0]))
+        slots = [Slot(f"{index}/{self.steps[p]}/{name}") for name in names]
+        return getattr(k, self.kernel)(Buffer((p.size,), "real", (R.GRADIENTS, p._offset * size)),
+                                       Buffer((p.size,), "real", (R.PARAMETERS, p._offset * size)), *states, *slots)
+
+    def spaces(self):
+        """The state vectors, by the plan's spaces."""
+        return {R.STATE + i: self.state_vector(s) for i, s in enumerate(self.states)}
+
+    def fill(self, table, columns, done):
+        """Write the scalars of the next len(table) steps into a plan's table; `done` steps ran since the plan was made."""
+        cached = {}
+        for name, column in columns.items():
+            if name.count("/") != 2:
+                continue
+            index, before, scalar = name.split("/")
+            if (index, before) not in cached:
+                t = int(before) + done + 1 + np.arange(len(table), dtype=np.float64)
+                cached[index, before] = self.scalars(self.param_groups[int(index)], t)
+            table[:, column] = cached[index, before][scalar]
+
+    def signature(self):
+        """What a plan depends on: which parameters share a step count, and which states are in use."""
+        return tuple((tuple((id(p), self.steps[p] - self.steps[group["params"][0]], p.requires_grad) for p in group["params"]),
+                      self.uses(group)) for group in self.param_groups)
+
+    def state_dict(self):
+        """{"state": per parameter its step count and states, "param_groups": options}, parameters numbered in order."""
+        number = {p: i for i, p in enumerate(self.steps)}
+        state = {i: {"step": self.steps[p], **{s: self.home().segment(f"{self._id}/{s}", p).reshape(p.shape).copy() for s in self.states}}
+                 for p, i in number.items()}
+        groups = [{**{k: v for k, v in g.items() if k != "params"}, "params": [number[p] for p in g["params"]]} for g in self.param_groups]
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state):
+        """Take over what state_dict() gave; raises ValueError when the groups differ."""
+        if [len(g["params"]) for g in state["param_groups"]] != [len(g["params"]) for g in self.param_groups]:
+            raise ValueError("state_dict has other parameter groups than this optimizer")
+        for group, saved in zip(self.param_groups, state["param_groups"]):
+            group.update({k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k != "params"})
+        for i, p in enumerate(self.steps):
+            held = state["state"].get(i, state["state"].get(str(i)))
+            if held is None:
+                continue
+            self.steps[p] = int(held["step"])
+            for s in self.states:
+                self.home().segment(f"{self._id}/{s}", p)[...] = np.asarray(held[s]).reshape(-1)
+
+    def __repr__(self):
+        options = ", ".join(f"{k}={v}" for k, v in self.param_groups[0].items() if k != "params")
+        return f"{type(self).__name__}({options})"
+
+
+def _number(value):
+    return float(value[0]) if isinstance(value, np.ndarray) else value
+
+
+def at_least(name, value, low, below=None):
+    """Check an option: a number >= low, and < below where given."""
+    if not value >= low or (below is not None and not value < below):
+        raise ValueError(f"{name} must be >= {low}{'' if below is None else f' and < {below}'}, got {value!r}")

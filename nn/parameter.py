@@ -1,0 +1,97 @@
+"""Parameter: a handle on a segment of a flat store. Its identity stays; where its values live may change."""
+import numpy as np
+
+from .dtype import real_dtype
+from .store import aligned
+from .tensor import Tensor, as_real, wrap
+
+
+class Parameter(Tensor):
+    """A trainable array.
+
+    data: anything np.asarray takes; dtype: float32 or float64 (None: the array's own, else the default). `.numpy()` is a read-only
+    view; `.copy_()` writes; `.data` is a writable view, after which a compiled plan reads the parameter anew on every entry.
+    """
+
+    __slots__ = ("_store", "_offset", "_grad_array", "_has_grad")
+
+    def __init__(self, data, requires_grad=True, dtype=None):
+        array = as_real(data)
+        array = as_real(array, real_dtype(dtype) if dtype is not None or array.dtype.kind != "f" else array.dtype)
+        own = aligned(array.size, array.dtype).reshape(array.shape)
+        own[...] = array
+        self._array, self.requires_grad, self._grad, self.node = own, bool(requires_grad), None, None
+        self._store, self._offset, self._grad_array, self._has_grad = None, 0, None, False
+
+    @property
+    def data(self):
+        if self._store is not None:
+            self._store.escaped = True
+        return self._array
+
+    @data.setter
+    def data(self, value):
+        self.copy_(value)
+
+    def numpy(self):
+        """A read-only view of the values."""
+        view = self._array.view()
+        view.flags.writeable = False
+        return view
+
+    def copy_(self, value):
+        """Write `value`, an array of the same shape, converting its dtype; returns the parameter."""
+        array = as_real(value)
+        if array.shape != self.shape:
+            raise ValueError(f"value must have shape {self.shape}, got {array.shape}")
+        self._array[...] = array
+        self.written()
+        return self
+
+    def written(self):
+        """Tell the store that values changed outside of a plan."""
+        if self._store is not None:
+            self._store.version += 1
+
+    def requires_grad_(self, requires_grad=True):
+        """Freeze (False) or release (True) this parameter."""
+        self.requires_grad = bool(requires_grad)
+        return self
+
+    @property
+    def grad(self):
+        return wrap(self._grad_array) if self._has_grad else None
+
+    @grad.setter
+    def grad(self, value):
+        self._has_grad = False
+        if value is not None:
+            array = as_real(value, self.dtype)
+            if array.shape != self.shape:
+                raise ValueError(f"grad must have shape {self.shape}, got {array.shape}")
+            self.set_gradient(array)
+
+    def gradient_array(self):
+        return self._grad_array if self._has_grad else None
+
+    def set_gradient(self, array):
+        if self._grad_array is None:
+            self._grad_array = np.empty_like(self._array)
+        self._grad_array[...] = array
+        self._has_grad = True
+
+    def convert(self, dtype):
+        """Change the float type; the parameter leaves its store, and its gradient is dropped."""
+        array = self._array.astype(dtype)
+        self._array = aligned(array.size, dtype).reshape(array.shape)
+        self._array[...] = array
+        self._store, self._offset, self._grad_array, self._has_grad = None, 0, None, False
+
+    def __hash__(self):
+        return id(self)
+
+    def __repr__(self):
+        return "Parameter containing:\n" + super().__repr__()
+
+    def __reduce__(self):
+        return Parameter, (np.array(self._array), self.requires_grad)

@@ -1,0 +1,265 @@
+"""The plan: a graph, a loss and an optimizer as records for an engine, over one arena that is laid out before the first step."""
+import numpy as np
+
+from .. import kernels
+from ..kernels import record as R
+from .backward import backpropagate
+from .ops import Dropout
+from .recorder import BATCH, Buffer, Recorder, Slot
+from .schedule import assign_phases, drop_unread, fuse_activations, place_buffers
+from .store import aligned
+
+
+class Data:
+    """How a plan meets its data: the dtypes of inputs, whether rows are gathered by an order, and what else comes along.
+
+    targets: None, "int" or the width of real targets. weights: whether rows are weighted.
+    """
+
+    def __init__(self, sources=None, gather=False, targets=None, weights=False):
+        self.sources, self.gather, self.targets, self.weights = sources, gather, targets, weights
+
+    def key(self):
+        return (tuple(map(str, self.sources or ())), self.gather, self.targets, self.weights)
+
+
+class Plan:
+    """Records of one step (training) or one pass (prediction), for batches of up to `rows` rows.
+
+    book: the kernels that run it. `run` executes; the caller supplies data by space. `columns` names the columns of the table.
+    """
+
+    def __init__(self, graph, store, book, rows, data, loss=None, optimizer=None, seed=0, emit=True, fused=True,
+                 clip_norm=None):
+        self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
+        self.dtype = graph.dtype
+        self._buffers = {}
+        self._packs = {}
+        recorder = Recorder()
+        self._read_data(recorder, data)
+        self._forward(recorder)
+        calls = recorder.calls
+        if loss is not None:
+            dz = self._loss(recorder, loss)
+        output = self._buffers[graph.output.index]
+        if emit:
+            recorder.identity_forward(output, self._stream(R.OUTPUT, output.shape[1]))
+        if loss is not None:
+            self._backward(recorder, dz, optimizer, fused and clip_norm is None, clip_norm)
+        calls = fuse_activations(drop_unread(recorder.calls))
+        self._use_packed(calls)
+        self.calls = assign_phases(calls, self.rows)
+        self.arena_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize)
+        self.arena = aligned(self.arena_bytes, np.uint8)
+        self.columns = self._columns()
+        self.records = self._encode()
+        self.row_block = self._row_block()
+        self._workspace = {}
+
+    # --- what is written down
+
+    def _stream(self, space, width, kind="real", rows=True):
+        size = (8 if kind != "real" else self.dtype.itemsize) * width
+        return Buffer((BATCH, width) if rows else (width,), kind, (space, size))
+
+    def _read_data(self, k, data):
+        order = Buffer((BATCH,), "int", (R.ORDER, 8))
+        self.target = self.weight = None
+        for i, symbol in enumerate(self.graph.inputs):
+            width = symbol.shape[1]
+            self._buffers[symbol.index] = self._stream(R.INPUT_ROWS + i, width)
+            if data.gather:
+                self._buffers[symbol.index] = Buffer((BATCH, width))
+                k.gather_rows(Buffer((0, width), "any", (R.INPUT + i, 0)), order, self._buffers[symbol.index])
+                k.calls[-1].source = data.sources[i]
+        if data.targets == "int":
+            self.target = Buffer((BATCH,), "int", None if data.gather else (R.TARGET_ROWS, 8))
+        elif data.targets is not None:
+            self.target = Buffer((BATCH, data.targets)) if data.gather else self._stream(R.TARGET_ROWS, data.targets)
+        if data.weights:
+            self.weight = Buffer((BATCH,), "real", None if data.gather else (R.WEIGHT_ROWS, self.dtype.itemsize))
+        if data.gather and self.target is not None:
+            whole = Buffer((0, *self.target.shape[1:]), self.target.kind, (R.TARGET, 0))
+            (k.gather_labels if data.targets == "int" else k.gather_rows)(whole, order, self.target)
+            k.calls[-1].source = self.dtype
+        if data.gather and self.weight is not None:
+            k.gather_weights(Buffer((0,), "real", (R.WEIGHT, 0)), order, self.weight)
+            k.calls[-1].source = self.dtype
+
+    def _array_of(self, t):
+        if t.traced:
+            return self._buffers[t.index]
+        return Buffer(t.shape, "real", (R.PARAMETERS, t._offset * self.dtype.itemsize))
+
+    def _forward(self, k):
+        for node in self.graph.nodes:
+            if isinstance(node.op, Dropout):
+                node.op.seed, node.op.step = self.seed, Slot("step")
+            out = self._buffers[node.out.index] = Buffer(node.out.shape)
+            node.op.forward(k, out, *[None if t is None else self._array_of(t) for t in node.inputs])
+
+    def _loss(self, k, loss):
+        op, self._loss_input = loss
+        z = self._buffers[self._loss_input.index]
+        l, dz = Buffer((BATCH,)), Buffer(z.shape)
+        op.rows(k, z, self.target, self.weight, l, dz)
+        k.mean_loss(l, self.weight, Buffer((2,), "f64", (R.RESULT, 16)))
+        return dz
+
+    def _backward(self, k, dz, optimizer, fused, clip_norm):
+        steps = [(n.op, n.inputs, ("symbol", n.out.index), self._buffers[n.out.index]) for n in self.graph.nodes]
+        gradients = {("symbol", self._loss_input.index): dz}
+        backpropagate(k, steps, gradients, lambda t: ("symbol", t.index) if t.traced else t, self._array_of,
+                      lambda t: t.requires_grad, lambda like: Buffer(like.shape))
+        size = self.dtype.itemsize
+        producers = {id(b): call for call in k.calls for b in call.writes()}
+        updates, clip = {}, None
+        if clip_norm is not None:
+            made = list(k.calls)
+            clip = k.clip_norm(Buffer((self.store.size,), "real", (R.GRADIENTS, 0)), Buffer((1,), "f64"), clip_norm)
+            clip.after = made
+        for p in optimizer.steps:
+            if p in gradients:
+                g = gradients[p]
+                shared = [call for call in k.calls if any(b is g for b in call.reads())]
+                g.place = (R.GRADIENTS, p._offset * size)
+                updates[p] = producers[id(g)], optimizer.record(k, p), bool(shared)
+                updates[p][1].after = [clip] if clip else []
+        self.trained = list(updates)
+        packs = {p: k.linear_pack(self._array_of(p), self._packed(p)) for p in self._forward_weights() if p in updates}
+        for p, (producer, update, shared) in updates.items():
+            if fused and not shared and producer.name == "linear_backward_weight":
+                place = 0 if p.ndim == 2 else 1
+                producer.then[place], update.chained = update, True
+                if place == 0 and p in packs:
+                    producer.then[2], packs[p].chained = packs[p], True
+        for call in k.calls:  # a bias whose weight is frozen has no tile of its own to ride on
+            if call.name == "linear_backward_weight" and call.then[1] is not None and call.arrays[2] is not None and not call.then[0]:
+                call.then[1].chained, call.then[1] = False, None
+
+    def _forward_weights(self):
+        return list(dict.fromkeys(n.inputs[1] for n in self.graph.nodes if n.op.name == "linear"))
+
+    def _packed(self, p):
+        """The packed form of weight p: one vector for the store, in the order of its weights."""
+        if p not in self._packs:
+            layout = packed_layout(self.store)
+            self._packs[p] = Buffer(kernels.packed_shape(*p.shape, self.dtype), "real", (R.PACKED, layout[p] * self.dtype.itemsize))
+        return self._packs[p]
+
+    def _use_packed(self, calls):
+        weights = {self._array_of(p).key(): p for p in self._forward_weights()}
+        for call in calls:
+            if call.name == "linear_forward":
+                call.arrays[4] = self._packed(weights[call.arrays[1].key()])
+
+    # --- how it is encoded
+
+    def _columns(self):
+        names = [s.name for call in self.calls for s in call.scalars if isinstance(s, Slot)]
+        return {name: index for index, name in enumerate(dict.fromkeys(names))}
+
+    def _encode(self):
+        records = np.zeros(len(self.calls), R.RECORD)
+        places = {id(call): index for index, call in enumerate(self.calls)}
+        for record, call in zip(records, self.calls):
+            record["op"], record["over"], record["phase"] = R.OPS[call.name], R.OVER.index(call.over), call.phase
+            record["chained"], record["real"] = call.chained, self.dtype == np.float64
+            record["source"] = (call.source or self.dtype) == np.float64
+            record["then"] = [-1 if t is None else places[id(t)] for t in call.then]
+            record["buf"], record["slot"] = -1, -1
+            record["dim"] = call.dims
+            for i, b in enumerate(call.arrays):
+                if b is not None:
+                    record["buf"][i] = R.reference_to(*b.place)
+                    record["moving"] |= b.place[0] >= R.ROW_STREAM
+            for i, value in enumerate(call.scalars):
+                if isinstance(value, Slot):
+                    record["slot"][i], record["moving"] = self.columns[value.name], 1
+                    continue
+                value = kernels.ACTIVATIONS.index(value) if isinstance(value, str) else value
+                record["s"][i] = value
+                record["k"][i] = np.array(int(value) & (1 << 64) - 1, np.uint64).astype(np.int64)
+        return records
+
+    def _row_block(self):
+        """Rows that go through all records of a phase together: small nets keep a block's values in the cache; a large net's weights
+        would be read again for every block, so it takes all rows at once."""
+        width = sum(b.elements(1) for call in self.calls if call.over == "rows" for b in call.writes())
+        weights = sum(p.size for p in self._forward_weights()) * self.dtype.itemsize
+        if weights > 1 << 18:
+            return 1 << 40
+        return max(32, (1 << 18) // max(width * self.dtype.itemsize, 1) // 16 * 16)
+
+    # --- how it runs
+
+    def flops(self, rows):
+        """Floating-point operations of the matmuls of one step of `rows` rows."""
+        return sum(call.flops(rows) for call in self.calls if call.name.startswith("linear_") and call.name != "linear_pack")
+
+    def memory(self):
+        """Bytes this plan holds: arena, parameters with gradients and optimizer state, packed weights."""
+        vectors = sum(v.nbytes for v in self.store.vectors.values())
+        packed = self.store.packed.nbytes if self.store.packed is not None else 0
+        return {"arena": self.arena_bytes, "parameters": vectors, "packed": packed, "total": self.arena_bytes + vectors + packed}
+
+    def enter(self):
+        """Make the packed weights agree with the parameters, where they were written from outside since."""
+        pack_store(self.store, self.book)
+
+    def run(self, spaces, table, rows, batch, start, last_step, threads=1, seconds=0.1):
+        """Run steps start..last_step of an epoch of `rows` rows: (step, phase, status), as kernels.reference.engine.run_plan."""
+        full = [None] * R.SPACES
+        full[R.ARENA], full[R.PARAMETERS], full[R.GRADIENTS] = self.arena, self.store.vectors["data"], self.store.vectors["grad"]
+        full[R.PACKED] = self.store.packed
+        for space, array in spaces.items():
+            full[space] = array
+        workspace = self._workspace
+        if hasattr(self.book, "ENGINE_SIZES"):
+            need = threads * len(self.records) * self.book.ENGINE_SIZES["args"]
+            if workspace.get("threads", 0) < threads:
+                workspace.update(threads=threads, array=aligned(need, np.uint8))
+            workspace = workspace["array"]
+        return self.book.run_plan(self.records, full, table, workspace, rows, batch, self.row_block, start, last_step, threads, seconds)
+
+    def values(self):
+        """(name, array) of what the last step wrote, in the order of the forward: for naming where a value stopped being finite."""
+        for node in self.graph.nodes:
+            b = self._buffers[node.out.index]
+            if b.place and b.place[0] == R.ARENA:
+                space, offset = b.place
+                count = b.elements(self.rows)
+                yield node, self.arena[offset:offset + count * self.dtype.itemsize].view(self.dtype).reshape(self.rows, -1)
+
+    def __str__(self):
+        lines = [f"plan for up to {self.rows} rows, {self.dtype}, {self.memory()['total']:,} bytes"]
+        for index, call in enumerate(self.calls):
+            shapes = " ".join(f"{a.name}({', '.join(map(str, b.shape))})" for a, b in zip(call.spec.arrays, call.arrays) if b is not None)
+            scalars = ", ".join(f"{name}={value.name if isinstance(value, Slot) else value}"
+                                for (name, _), value in zip(call.spec.scalars, call.scalars))
+            ride = " (with the tile before)" if call.chained else ""
+            lines.append(f"{index:3}  phase {call.phase}  {call.over:5}  {call.name}  {shapes}  {scalars}{ride}".rstrip())
+        return "\n".join(lines)
+
+
+def packed_layout(store):
+    """Parameter -> offset (elements) of its packed form in the store's packed vector; weights are its matrices."""
+    layout, offset = {}, 0
+    for p in store.params:
+        if p.ndim == 2:
+            layout[p] = offset
+            offset += int(np.prod(kernels.packed_shape(*p.shape, store.dtype)))
+    if store.packed is None:
+        store.packed = aligned(offset, store.dtype)
+    return layout
+
+
+def pack_store(store, book):
+    """Bring the packed vector up to date; nothing to do when no write from outside came since."""
+    layout = packed_layout(store)
+    if store.packed_version == store.version and not store.escaped:
+        return
+    for p, offset in layout.items():
+        shape = kernels.packed_shape(*p.shape, store.dtype)
+        book.linear_pack(p._array, store.packed[offset:offset + int(np.prod(shape))].reshape(shape))
+    store.packed_version = store.version

@@ -1,0 +1,73 @@
+"""Flat storage: parameters, gradients and each optimizer state of a model are one aligned vector each."""
+import numpy as np
+
+ALIGNMENT = 64
+
+
+def aligned(size, dtype):
+    """Zeros (size,) that begin on a cache line."""
+    dtype = np.dtype(dtype)
+    raw = np.zeros(size * dtype.itemsize + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start:start + size * dtype.itemsize].view(dtype)
+
+
+class Store:
+    """Vectors over the same segments. vectors["data"] and ["grad"] always; optimizers add theirs under "<their id>/<name>".
+
+    Every parameter begins on a cache line; the gaps hold zeros. `version` counts writes from outside a plan; `escaped` tells that
+    a writable view was handed out, so that nobody can know of every write.
+    """
+
+    def __init__(self, params):
+        params = list(dict.fromkeys(params))
+        kinds = {p.dtype for p in params}
+        if len(kinds) > 1:
+            raise ValueError(f"parameters must have one dtype, got {sorted(map(str, kinds))}")
+        self.dtype = kinds.pop() if kinds else np.dtype(np.float32)
+        self.params = params
+        self.version = 0
+        self.escaped = False
+        self.packed = None
+        self.packed_version = -1
+        step = ALIGNMENT // self.dtype.itemsize
+        offsets, size = [], 0
+        for p in params:
+            offsets.append(size)
+            size += -(-p.size // step) * step
+        self.size = size
+        self.vectors = {"data": aligned(size, self.dtype), "grad": aligned(size, self.dtype)}
+        for p, offset in zip(params, offsets):
+            self._adopt(p, offset)
+
+    @classmethod
+    def of(cls, params):
+        """The store that holds all of `params`: the one they share, or a new one they move into, with all their vectors."""
+        params = list(params)
+        stores = {id(p._store): p._store for p in params}
+        if len(stores) == 1 and None not in stores.values():
+            return next(iter(stores.values()))
+        return cls(params)
+
+    def _adopt(self, p, offset):
+        old, old_offset = p._store, p._offset
+        here = slice(offset, offset + p.size)
+        self.vectors["data"][here] = p._array.reshape(-1)
+        if old is not None:
+            self.escaped |= old.escaped
+            for name, vector in old.vectors.items():
+                if name != "data":
+                    self.vector(name)[here] = vector[old_offset:old_offset + p.size]
+        p._store, p._offset = self, offset
+        p._array = self.vectors["data"][here].reshape(p._array.shape)
+        p._grad_array = self.vectors["grad"][here].reshape(p._array.shape)
+
+    def vector(self, name):
+        """The vector `name`, made of zeros when asked for the first time."""
+        if name not in self.vectors:
+            self.vectors[name] = aligned(self.size, self.dtype)
+        return self.vectors[name]
+
+    def segment(self, name, p):
+        """The part (P,) of vector `name` that belongs to parameter p."""
+        return self.vector(name)[p._offset:p._offset + p.size]

@@ -1,0 +1,210 @@
+"""Tensor: an array with a tape. Operations run kernel by kernel; backward() walks the tape in reverse."""
+import itertools
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+
+from .. import kernels
+from .dtype import get_default_dtype
+
+_counter = itertools.count()
+_mode = threading.local()
+
+
+def grad_enabled():
+    """Whether operations are put on the tape in this thread."""
+    return getattr(_mode, "grad", True)
+
+
+@contextmanager
+def no_grad():
+    """Within it, operations are not put on the tape."""
+    before = grad_enabled()
+    _mode.grad = False
+    try:
+        yield
+    finally:
+        _mode.grad = before
+
+
+class Node:
+    """One operation on the tape: its inputs (tensors), the array of its result, and its place in the order of the tape."""
+
+    __slots__ = ("op", "inputs", "out", "index")
+
+    def __init__(self, op, inputs, out):
+        self.op, self.inputs, self.out, self.index = op, inputs, out, next(_counter)
+
+
+class Tensor:
+    """An array (float32, float64 or int64) and where it came from.
+
+    Made from anything np.asarray takes: floats keep float32 or float64, other numbers become the default dtype.
+    """
+
+    __slots__ = ("_array", "requires_grad", "_grad", "node", "__weakref__")
+    __array_priority__ = 1000
+    traced = False
+
+    def __init__(self, data, requires_grad=False):
+        self._array = as_real(data)
+        self.requires_grad = bool(requires_grad)
+        self._grad = None
+        self.node = None
+
+    @property
+    def data(self):
+        return self._array
+
+    @property
+    def shape(self):
+        return self._array.shape
+
+    @property
+    def dtype(self):
+        return self._array.dtype
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    @property
+    def size(self):
+        return self._array.size
+
+    @property
+    def grad(self):
+        return self._grad
+
+    @grad.setter
+    def grad(self, value):
+        self._grad = None if value is None else Tensor(value)
+
+    def gradient_array(self):
+        """The array behind .grad, or None."""
+        return None if self._grad is None else self._grad._array
+
+    def set_gradient(self, array):
+        """Make `array` the gradient."""
+        self._grad = wrap(array)
+
+    def numpy(self):
+        """The values as an array."""
+        return self._array
+
+    def item(self):
+        """The value of a one-element tensor, as a Python number."""
+        return self.numpy().item()
+
+    def detach(self):
+        """The same values without the tape."""
+        return wrap(self._array)
+
+    def argmax(self, axis=None):
+        """Index of the largest value, over all elements or along `axis`."""
+        return self.numpy().argmax(axis=axis)
+
+    def backward(self, gradient=None):
+        """Add d(self)/d(leaf), times `gradient`, to .grad of every leaf that requires it.
+
+        gradient: None for a one-element tensor, else an array of this tensor's shape.
+        """
+        from .backward import run_backward
+        run_backward(self, gradient)
+
+    def __array__(self, dtype=None, copy=None):
+        array = self.numpy()
+        return array.astype(dtype) if dtype is not None and dtype != array.dtype else array
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __float__(self):
+        return float(self.item())
+
+    def __bool__(self):
+        return bool(self.numpy())
+
+    def __repr__(self):
+        tail = ", requires_grad=True" if self.requires_grad else ""
+        return f"tensor({np.array2string(self._array, separator=', ', prefix='tensor(')}{tail})"
+
+    def __getitem__(self, key):
+        from . import functional
+        return functional.getitem(self, key)
+
+    def reshape(self, *shape):
+        """The same values in another shape."""
+        from . import functional
+        return functional.reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape)
+
+    def sum(self):
+        """Sum of all elements."""
+        from . import functional
+        return functional.sum(self)
+
+    def mean(self):
+        """Mean of all elements."""
+        from . import functional
+        return functional.mean(self)
+
+
+def _arithmetic(name, swapped=False):
+    def method(self, other):
+        from . import functional
+        a, b = (other, self) if swapped else (self, other)
+        return getattr(functional, name)(a, b)
+    return method
+
+
+for _symbol, _name in {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "matmul": "matmul"}.items():
+    setattr(Tensor, f"__{_symbol}__", _arithmetic(_name))
+    setattr(Tensor, f"__r{_symbol}__", _arithmetic(_name, swapped=True))
+Tensor.__pow__ = _arithmetic("power")
+Tensor.__neg__ = lambda self: self * -1.0
+
+
+def as_real(data, dtype=None):
+    """A C-contiguous array of `dtype`, or of the array's own float type (int64 labels stay), else of the default."""
+    if isinstance(data, Tensor):
+        data = data.numpy()
+    array = np.asarray(data)
+    if array.dtype == object or array.dtype.kind in "USMmc":
+        raise TypeError(f"data must be numbers, got dtype {array.dtype}")
+    if dtype is None:
+        dtype = array.dtype if array.dtype in (np.float32, np.float64, np.int64) and isinstance(data, np.ndarray | np.generic) \
+            else get_default_dtype()
+    return np.ascontiguousarray(array, dtype) if array.ndim else np.asarray(array, dtype)
+
+
+def wrap(array):
+    """A Tensor around an array as it is."""
+    t = Tensor.__new__(Tensor)
+    t._array, t.requires_grad, t._grad, t.node = array, False, None, None
+    return t
+
+
+def as_tensor(value, dtype=None):
+    """`value` if it is a Tensor of that dtype, else a Tensor made of it."""
+    if isinstance(value, Tensor):
+        if dtype is None or value.traced or value.dtype == dtype:
+            return value
+        if value.requires_grad:
+            raise TypeError(f"input must be {dtype} like the parameters, got {value.dtype}")
+    return wrap(as_real(value, dtype))
+
+
+def apply(op, *inputs):
+    """Run `op` on tensors (None where an input is absent); on traced ones, write it down instead."""
+    for t in inputs:
+        if t is not None and t.traced:
+            return t.graph.append(op, inputs)
+    arrays = [None if t is None else t._array for t in inputs]
+    out = np.empty(op.shape(*[None if a is None else a.shape for a in arrays]), arrays[0].dtype)
+    op.forward(kernels.get(), out, *arrays)
+    result = wrap(out)
+    if grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
+        result.requires_grad = True
+        result.node = Node(op, inputs, out)
+    return result

@@ -1,0 +1,79 @@
+"""The door: what users hand over becomes arrays a plan can run on, or a clear error."""
+import numpy as np
+
+from .nn.tensor import Tensor
+
+
+def inputs(X, dtype, widths=None):
+    """X, or a list or tuple of inputs, as C-contiguous (N, width) arrays of float32 or float64 (others become `dtype`).
+
+    Raises TypeError for what is not numbers, ValueError for shapes, rows that differ, and values that are not finite.
+    """
+    parts = list(X) if isinstance(X, tuple) or (isinstance(X, list) and X and isinstance(X[0], np.ndarray) and X[0].ndim == 2) else [X]
+    arrays = [_matrix(part, "X" if len(parts) == 1 else f"X[{i}]", dtype) for i, part in enumerate(parts)]
+    if any(len(a) != len(arrays[0]) for a in arrays):
+        raise ValueError(f"X must hold inputs of one length, got {[len(a) for a in arrays]}")
+    if widths is not None and [a.shape[1] for a in arrays] != list(widths):
+        raise ValueError(f"X must have {' and '.join(map(str, widths))} columns, got {' and '.join(str(a.shape[1]) for a in arrays)}")
+    return arrays
+
+
+def _matrix(part, name, dtype):
+    if isinstance(part, Tensor):
+        part = part.numpy()
+    array = np.asarray(part)
+    if array.dtype.kind in "OUSMmVc":
+        raise TypeError(f"{name} must be numbers, got dtype {array.dtype}; vivace.estimators take text and categories")
+    if array.ndim != 2:
+        hint = "; use X.reshape(-1, 1) for one feature" if array.ndim == 1 else ""
+        raise ValueError(f"{name} must have shape (N, features), got {array.shape}{hint}")
+    if array.shape[1] == 0:
+        raise ValueError(f"{name} must have at least one column, got shape {array.shape}")
+    if array.dtype not in (np.float32, np.float64) or not array.dtype.isnative:
+        array = array.astype(dtype)
+    array = np.ascontiguousarray(array)
+    if not array.flags.aligned:
+        array = array.copy()
+    if not _finite(array):
+        row, column = np.argwhere(~np.isfinite(array))[0]
+        raise ValueError(f"{name} must be finite, got {array[row, column]} at row {row}, column {column}")
+    return array
+
+
+def _finite(array):
+    # one pass that allocates nothing: the sum is finite unless a value is not, or the sum itself overflows
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(array.sum(dtype=np.float64))) or bool(np.isfinite(array).all())
+
+
+def targets(loss, y, outputs, dtype, rows, name="y"):
+    """y as the loss takes it; errors name y."""
+    if isinstance(y, Tensor):
+        y = y.numpy()
+    array = np.asarray(y)
+    if array.dtype.kind in "OUSMmVc":
+        raise TypeError(f"{name} must be numbers (classes 0..C-1 or real values), got dtype {array.dtype}; vivace.estimators encode text")
+    try:
+        array = loss.target(array, outputs, dtype)
+    except (TypeError, ValueError) as error:
+        raise type(error)(str(error).replace("target", name, 1)) from None
+    if len(array) != rows:
+        raise ValueError(f"{name} must have N = {rows} rows like X, got {len(array)}")
+    if array.dtype.kind == "f" and not _finite(array):
+        raise ValueError(f"{name} must be finite, got {array[~np.isfinite(array)][0]}")
+    return array
+
+
+def weights(loss, target, weight, dtype):
+    """Row weights as the loss wants them, or None; errors name sample_weight."""
+    try:
+        return loss.row_weight(target, weight, dtype)
+    except (TypeError, ValueError) as error:
+        raise type(error)(str(error).replace("weight", "sample_weight", 1)) from None
+
+
+def count(name, value, low=1):
+    """An int >= low."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
+        raise ValueError(f"{name} must be an int >= {low}, got {value!r}")
+    return int(value)

@@ -1,0 +1,79 @@
+"""How many threads a run takes: what the caller says, or what the work is worth and the machine has free."""
+import os
+import threading
+from contextlib import contextmanager
+
+_state = {"threads": None, "busy": 0, "forked": False}
+_lock = threading.Lock()
+os.register_at_fork(after_in_child=lambda: _state.update(forked=True, busy=0))
+
+WORTH_A_TEAM = 4e5
+"""Floating-point operations of a step from which a second thread pays for its two barriers and the cold caches of the other core."""
+
+
+def cores():
+    """Cores this process may use: its affinity mask, cut by the container's CPU quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max") as f:
+            quota, period = f.read().split()
+        if quota != "max":
+            count = min(count, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass
+    return count
+
+
+def set_num_threads(n):
+    """Threads of every run that does not say otherwise; None lets each run choose."""
+    if n is not None:
+        check(n, "n")
+    _state["threads"] = n
+
+
+def get_num_threads():
+    """What set_num_threads, VIVACE_NUM_THREADS or OMP_NUM_THREADS say, else the cores of this process."""
+    return forced() or cores()
+
+
+def forced():
+    """The number asked for in this process or its environment, or None."""
+    if _state["threads"] is not None:
+        return _state["threads"]
+    for name in ("VIVACE_NUM_THREADS", "OMP_NUM_THREADS"):
+        value = os.environ.get(name)
+        if value:
+            if not value.isdigit() or int(value) < 1:
+                raise ValueError(f"{name} must be an int >= 1, got {value!r}")
+            return int(value)
+    return None
+
+
+def check(n, name="num_threads"):
+    """Raise ValueError unless n is None or an int >= 1."""
+    if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
+        raise ValueError(f"{name} must be None or an int >= 1, got {n!r}")
+
+
+@contextmanager
+def team(asked, flops, rows):
+    """The number of threads for a run whose step costs `flops`; holds its share of the cores while it runs.
+
+    asked: obeyed exactly, above the core count as well; None: one thread unless a step is worth more, and never more than the
+    cores that other runs of this process leave free. A forked child runs alone: a team does not survive a fork.
+    """
+    if _state["forked"]:
+        n = 1
+    elif asked is not None or forced() is not None:
+        n = asked or forced()
+    elif flops < WORTH_A_TEAM:
+        n = 1
+    else:
+        n = max(1, min(cores() - _state["busy"], int(flops / WORTH_A_TEAM) + 1, rows // 8))
+    with _lock:
+        _state["busy"] += n
+    try:
+        yield n
+    finally:
+        with _lock:
+            _state["busy"] -= n

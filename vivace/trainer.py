@@ -1,0 +1,365 @@
+"""Trainer: whole epochs in compiled code."""
+import threading
+import time
+
+import numpy as np
+
+from . import kernels
+from .kernels import record as R
+from .nn import no_grad, random
+from .nn.dtype import real_dtype
+from .nn.graph import trace
+from .nn.losses import Loss
+from .nn.module import Module
+from .nn.optim import Optimizer
+from .nn.plan import Data, Plan
+from .nn.store import Store
+from . import callbacks as cb
+from . import metrics as scores
+from . import prepare, threads
+from .history import History
+from .progress import Progress
+from .run import Epoch, NonFiniteError, Run, eval_outputs
+
+SPLIT_EPOCH = (1 << 32) - 1
+"""The permutation that draws the validation rows is that of an epoch no training reaches."""
+
+PREDICT_ROWS = 512
+"""Rows per pass of predict: their values stay in the second-level cache between layers."""
+
+
+class LastRun:
+    """What the last fit did: threads, steps, seconds, samples_per_second, gflops (matmuls alone)."""
+
+    def __init__(self, threads=0, steps=0, seconds=0.0, samples_per_second=0.0, gflops=0.0):
+        self.threads, self.steps, self.seconds = threads, steps, seconds
+        self.samples_per_second, self.gflops = samples_per_second, gflops
+
+    def __repr__(self):
+        return (f"LastRun(threads={self.threads}, steps={self.steps}, seconds={self.seconds:.3g}, "
+                f"samples_per_second={self.samples_per_second:.3g}, gflops={self.gflops:.3g})")
+
+
+class Trainer:
+    """Trains `model` for `loss` with `optimizer`, in place.
+
+    metrics: names (accuracy, r2, mae, rmse) or functions f(prediction, target). precision: None follows the model; "float32" or
+    "float64" convert it in place. scheduler: an optim.lr_scheduler, stepped per "epoch" or per "step" (scheduler_interval).
+    clip_grad_norm: largest norm of the whole gradient. num_threads: None chooses, n is obeyed exactly. backend: "cython", "numba",
+    "numpy"; None is the process default. seed feeds shuffling, splitting and dropout; None draws one from manual_seed's generator.
+    """
+
+    def __init__(self, model, loss, optimizer, *, metrics=None, precision=None, scheduler=None, scheduler_interval="epoch",
+                 clip_grad_norm=None, num_threads=None, backend=None, seed=None):
+        for name, value, kind in (("model", model, Module), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
+            if not isinstance(value, kind):
+                raise TypeError(f"{name} must be a {kind.__module__.removesuffix('.module')}.{kind.__name__}, got {type(value).__name__}")
+        if scheduler_interval not in ("epoch", "step"):
+            raise ValueError(f"scheduler_interval must be 'epoch' or 'step', got {scheduler_interval!r}")
+        if clip_grad_norm is not None and not clip_grad_norm > 0:
+            raise ValueError(f"clip_grad_norm must be > 0, got {clip_grad_norm!r}")
+        if seed is not None:
+            prepare.count("seed", seed, 0)
+        threads.check(num_threads)
+        self.model, self.loss, self.optimizer, self.scheduler = model, loss, optimizer, scheduler
+        self.metrics, self.metric_names = scores.resolve(metrics), metrics
+        self.scheduler_interval, self.clip_grad_norm, self.num_threads = scheduler_interval, clip_grad_norm, num_threads
+        self.book = kernels.get(backend)
+        self.backend = backend
+        self.seed = random.draw_seed() if seed is None else int(seed)
+        if precision is not None:
+            model.to(real_dtype(precision))
+        self.history, self.last_run, self.stop_training, self.stop_reason = History(), LastRun(), False, None
+        self.epoch, self.step, self.position = 0, 0, 0
+        self.partial = None
+        self._plans, self._train_plan, self._lock = {}, None, threading.RLock()
+
+    # --- storage and plans
+
+    @property
+    def store(self):
+        """The flat store of the model's parameters."""
+        return Store.of(self.model.parameters())
+
+    @property
+    def plan(self):
+        """The plan of the last fit; print it, or ask plan.memory()."""
+        if self._train_plan is None:
+            raise RuntimeError("there is no plan before the first fit or make_step")
+        return self._train_plan
+
+    def _modes(self):
+        return tuple((id(m), m.training) for m in self.model.modules())
+
+    def _cached(self, key, make):
+        key = (*key, id(self.store), str(self.store.dtype))
+        if key not in self._plans:
+            while len(self._plans) >= 8:
+                self._plans.pop(next(iter(self._plans)))
+            self._plans[key] = make()
+        return self._plans[key]
+
+    def _training_plan(self, widths, batch, data, emits):
+        self.optimizer.home()
+        store = self.store
+        key = ("train", tuple(widths), batch, data.key(), emits, self.optimizer.signature(), str(self.loss.config()))
+
+        def make():
+            graph = trace(self.model, widths, store.dtype, True)
+            z, logits = self.loss.source(graph.output)
+            plan = Plan(graph, store, self.book, batch, data, (self.loss.operation(data.targets == "int", logits), z), self.optimizer,
+                        self.seed, emits, clip_norm=self.clip_grad_norm)
+            if not plan.trained:
+                raise ValueError("no parameter of the model is trained: all are frozen, or the optimizer holds none of them")
+            plan.first_step = self.optimizer.steps[plan.trained[0]]
+            return plan
+        self._train_plan = self._cached(key, make)
+        return self._train_plan
+
+    def _prediction_plan(self, widths):
+        store = self.store
+
+        def make():
+            graph = trace(self.model, widths, store.dtype, False)
+            return Plan(graph, store, self.book, PREDICT_ROWS, Data())
+        return self._cached(("predict", tuple(widths)), make)
+
+    def _outputs(self, widths):
+        return trace(self.model, widths, self.store.dtype, True).output.shape[1]
+
+    # --- training
+
+    def order_of(self, epoch, rows):
+        """The rows in the order of `epoch`: a function of (seed, epoch), or as they stand when fit does not shuffle."""
+        if self._order is not None:
+            return self._order
+        order = np.empty(rows, np.int64)
+        self.book.permutation(order, self.seed, epoch)
+        return order
+
+    def fit(self, X, y, epochs=10, batch_size=32, validation_data=None, validation_split=0.0, sample_weight=None, shuffle=True,
+            callbacks=None, verbose="auto", max_time=None):
+        """Train for `epochs` more epochs; returns the History.
+
+        X (N, features) numbers, or a list of them for a model of several inputs; y classes 0..C-1 or real targets. shuffle: True,
+        False, or an array (N,) that gives the order of every epoch. validation_split: part of the rows, drawn by the seed, that is
+        not trained on; validation_data (X, y) or (X, y, sample_weight). max_time: seconds. A second fit continues: epochs,
+        optimizer and history go on; an epoch that was cut short is finished first when rows and batch_size are the same.
+        Raises NonFiniteError when loss or weights stop being finite, the model then holding the last finite weights; Ctrl-C raises
+        KeyboardInterrupt after at most a step, the model being usable.
+        """
+        with self._lock:
+            epochs, batch_size = prepare.count("epochs", epochs, 0), prepare.count("batch_size", batch_size)
+            arrays, target, weight = self._data(X, y, sample_weight)
+            arrays, target, weight, validation = self._validation(arrays, target, weight, validation_data, validation_split)
+            rows = len(target)
+            if rows == 0:
+                raise ValueError("X must have at least one row to train on, got 0")
+            self._order = self._given_order(shuffle, rows)
+            watchers = _callbacks(callbacks)
+            return self._fit(arrays, target, weight, validation, epochs, min(batch_size, rows), watchers, verbose, max_time)
+
+    def _data(self, X, y, sample_weight):
+        dtype = self.store.dtype
+        arrays = prepare.inputs(X, dtype)
+        outputs = self._outputs([a.shape[1] for a in arrays])
+        target = prepare.targets(self.loss, y, outputs, dtype, len(arrays[0]))
+        return arrays, target, prepare.weights(self.loss, target, sample_weight, dtype)
+
+    def _validation(self, arrays, target, weight, given, split):
+        if given is not None and split:
+            raise ValueError("give validation_data or validation_split, not both")
+        if given is not None:
+            if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+                raise ValueError("validation_data must be (X, y) or (X, y, sample_weight)")
+            return arrays, target, weight, self._data(*given, *[None] * (3 - len(given)))
+        if not 0 <= split < 1:
+            raise ValueError(f"validation_split must lie in 0..1, below 1, got {split!r}")
+        held = int(len(target) * split)
+        if not held:
+            return arrays, target, weight, None
+        order = np.empty(len(target), np.int64)
+        self.book.permutation(order, self.seed, SPLIT_EPOCH)
+
+        def rows(index):
+            return [a[index] for a in arrays], target[index], None if weight is None else weight[index]
+        return *rows(np.sort(order[held:])), rows(np.sort(order[:held]))
+
+    def _given_order(self, shuffle, rows):
+        if shuffle is True or shuffle is False:
+            return None if shuffle else np.arange(rows)
+        order = np.ascontiguousarray(shuffle, np.int64)
+        if order.shape != (rows,) or not np.array_equal(np.sort(order), np.arange(rows)):
+            raise ValueError(f"shuffle must be True, False or an order of the {rows} rows, got an array of shape {order.shape}")
+        return order
+
+    def _fit(self, arrays, target, weight, validation, epochs, batch, watchers, verbose, max_time):
+        data = Data([a.dtype for a in arrays], True, "int" if target.dtype == np.int64 else target.shape[1], weight is not None)
+        plan = self._training_plan([a.shape[1] for a in arrays], batch, data, bool(self.metrics))
+        rows, first = len(target), self.epoch
+        spaces = {R.INPUT + i: a for i, a in enumerate(arrays)} | {R.TARGET: target, R.WEIGHT: weight}
+        begin = time.monotonic()
+        deadline = np.inf if max_time is None else begin + max_time
+        self.stop_training, self.stop_reason = False, None
+        steps_before, self._seconds = self.step, 0.0
+        with threads.team(self._threads(), plan.flops(batch), batch) as team, Progress(verbose, first + epochs, rows) as progress:
+            run = Run(self, plan, spaces, rows, batch, plan.graph.output.shape[1], bool(self.metrics), team)
+            plan.enter()
+            for watcher in watchers:
+                watcher.on_train_begin(self)
+            try:
+                while self.epoch < first + epochs and not self.stop_training:
+                    self._one_epoch(run, target, weight, validation, watchers, progress, deadline)
+            finally:
+                self._report(team, self.step - steps_before, plan.flops(batch), rows / -(-rows // batch))
+            for watcher in watchers:
+                watcher.on_train_end(self)
+        return self.history
+
+    def _threads(self):
+        return self.num_threads if hasattr(self.book, "ENGINE_SIZES") else 1
+
+    def _report(self, team, steps, flops, rows_per_step):
+        seconds = max(self._seconds, 1e-9)
+        self.last_run = LastRun(team, steps, self._seconds, steps * rows_per_step / seconds, steps * flops / seconds / 1e9)
+
+    def _one_epoch(self, run, target, weight, validation, watchers, progress, deadline):
+        epoch = Epoch(run, self.epoch, self.order_of(self.epoch, run.rows))
+        start = self._resume(epoch, run)
+        for watcher in watchers:
+            watcher.on_epoch_begin(self, self.epoch)
+        per_batch = [w for w in watchers if type(w).on_batch_end is not cb.Callback.on_batch_end]
+        by_step = self.scheduler is not None and self.scheduler_interval == "step"
+        began = time.monotonic()
+        try:
+            done = start
+            for done in run.go(epoch, start, epoch.steps, deadline - began, 1 if per_batch or by_step else None):
+                self._keep(epoch, run, done)
+                progress.update(self.epoch, min(done * run.batch, run.rows), epoch.mean_loss(done))
+                if by_step:
+                    self.scheduler.step()
+                for watcher in per_batch:
+                    total, part = epoch.result[done - 1]
+                    watcher.on_batch_end(self, done - 1, {"loss": total / part if part else 0.0})
+        finally:
+            self._seconds += time.monotonic() - began
+        if time.monotonic() >= deadline:
+            self.stop_training, self.stop_reason = True, "max_time"
+        if done < epoch.steps:
+            return
+        if not np.isfinite(self.store.vectors["data"]).all():
+            run._not_finite(epoch, epoch.steps - 1)
+        self._end_epoch(run, epoch, target, weight, validation, watchers, progress, time.monotonic() - began)
+
+    def _keep(self, epoch, run, done):
+        """Where the epoch stands: part of the state that is saved."""
+        self.position = done if done < epoch.steps else 0
+        self.partial = None if done == epoch.steps else {
+            "rows": run.rows, "batch": run.batch, "result": epoch.result[:done], "output": None if epoch.output is None else epoch.output}
+
+    def _resume(self, epoch, run):
+        held, self.partial = self.partial, None
+        if not self.position or held is None or (held["rows"], held["batch"]) != (run.rows, run.batch):
+            self.position = 0
+            return 0
+        epoch.result[:len(held["result"])] = held["result"]
+        if epoch.output is not None and held["output"] is not None:
+            epoch.output[...] = held["output"]
+        return self.position
+
+    def _end_epoch(self, run, epoch, target, weight, validation, watchers, progress, seconds):
+        logs = {"loss": epoch.mean_loss(epoch.steps)}
+        if self.metrics:
+            order = epoch.order
+            logs |= self._scores(epoch.output, target[order], None if weight is None else weight[order])
+        if validation is not None:
+            with no_grad():
+                logs |= {f"val_{name}": value for name, value in self._evaluate(*validation).items()}
+        logs |= {"lr": self.optimizer.param_groups[0]["lr"], "seconds": seconds, "samples_per_second": run.rows / max(seconds, 1e-9)}
+        if self.scheduler is not None and self.scheduler_interval == "epoch":
+            self.scheduler.step()
+        self.epoch += 1
+        self.history.append(logs)
+        for watcher in watchers:
+            watcher.on_epoch_end(self, self.epoch - 1, logs)
+        progress.end_epoch(self.epoch - 1, logs)
+
+    def _scores(self, prediction, target, weight):
+        return {name: metric(prediction, target, weight, self._threshold(prediction)) for name, metric in self.metrics}
+
+    def _threshold(self, prediction):
+        return self.loss.threshold if self.loss.link == "sigmoid" else None
+
+    def make_step(self, batch_size=32):
+        """step(xb, yb, sample_weight=None) -> loss: one compiled step on a batch of at most `batch_size` rows, for custom loops."""
+        from .step import Step
+        return Step(self, prepare.count("batch_size", batch_size))
+
+    # --- prediction
+
+    def predict(self, X):
+        """Raw outputs of the model in evaluation mode, (N, outputs). A row's output does not depend on the rows around it."""
+        with self._lock:
+            return self._predict(prepare.inputs(X, self.store.dtype))
+
+    def _predict(self, arrays):
+        arrays = [np.ascontiguousarray(a, self.store.dtype) for a in arrays]
+        plan = self._prediction_plan([a.shape[1] for a in arrays])
+        rows = len(arrays[0])
+        with threads.team(self._threads(), plan.flops(min(rows, plan.rows)), rows) as team:
+            return eval_outputs(plan, arrays, rows, team)
+
+    def predict_proba(self, X):
+        """Probabilities (N, C) by the loss's link: softmax or sigmoid of raw scores; outputs that are probabilities stay."""
+        if self.loss.link is None:
+            raise ValueError(f"{type(self.loss).__name__} has no probabilities; use predict")
+        z = self.predict(X)
+        if self._gives_probabilities():
+            return z
+        p = np.empty_like(z)
+        getattr(self.book, f"{self.loss.link}_forward")(z, p)
+        return p
+
+    def _gives_probabilities(self):
+        return not getattr(self.loss, "from_logits", self.loss.threshold == 0.0)
+
+    def predict_classes(self, X):
+        """Classes (N,): argmax over outputs, or whether a single output exceeds its threshold; (N, O) for several binary outputs."""
+        z = self.predict(X)
+        if self.loss.link == "sigmoid":
+            chosen = (z > self.loss.threshold).astype(np.int64)
+            return chosen[:, 0] if chosen.shape[1] == 1 else chosen
+        return z.argmax(axis=1)
+
+    def evaluate(self, X, y, sample_weight=None):
+        """{"loss": ..., and each metric} on X, y, in evaluation mode."""
+        with self._lock:
+            return self._evaluate(*self._data(X, y, sample_weight))
+
+    def _evaluate(self, arrays, target, weight):
+        z = self._predict(arrays)
+        l, s = np.empty(len(z), z.dtype), np.empty(2)
+        op = self.loss.operation(target.dtype == np.int64, not self._gives_probabilities())
+        op.rows(self.book, z, target, weight, l, None)
+        self.book.mean_loss(l, weight, s)
+        return {"loss": float(s[0] / s[1]) if s[1] else 0.0, **self._scores(z, target, weight)}
+
+    def save(self, path):
+        """Write model, optimizer and the whole state of training to `path`, atomically; vivace.load reads it."""
+        from .io import save
+        with self._lock:
+            save(self, path)
+
+    def __repr__(self):
+        return f"Trainer({self.model!r}, {self.loss!r}, {self.optimizer!r}, epoch={self.epoch})"
+
+
+def _callbacks(callbacks):
+    watchers = [] if callbacks is None else [callbacks] if isinstance(callbacks, cb.Callback) else list(callbacks)
+    for watcher in watchers:
+        if not isinstance(watcher, cb.Callback):
+            raise TypeError(f"callbacks must be vivace.callbacks.Callback objects, got {type(watcher).__name__}")
+    return watchers
+
+
+__all__ = ["LastRun", "NonFiniteError", "Trainer"]
