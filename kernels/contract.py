@@ -3,7 +3,8 @@
     @kernel("x(N,I) w(O,I) b(O)? -> y(N,O) ; packed(Q,I,L)?", over="rows")
 
 Inputs, `->` outputs, `;` scratch. A name is followed by its dimensions; `(*)` is any shape, the same for every `*`; `?` may be
-None; `~` is updated in place (read and written); `:int` int64, `:f64` float64, `:any` float32 or float64 whatever the others are;
+None; `~` is updated in place (read and written); `!` is read over
+all rows even by a call on some of them; `:int` int64, `:f64` float64, `:any` float32 or float64 whatever the others are;
 all else has the one float type of the call. Letters: see kernels/README.md. Scalars are the remaining parameters of the function.
 
 The line drives the argument checks (one wording for all books), the test inputs, and the records of a plan.
@@ -28,7 +29,7 @@ CHUNK = 128
 """Rows per chunk of every reduction across rows; chunks are combined by a binary tree. A constant of the format."""
 
 _REAL = (np.dtype(np.float32), np.dtype(np.float64))
-_TOKEN = re.compile(r"(?P<name>\w+)(:(?P<type>\w+))?\((?P<dims>[^)]*)\)(?P<marks>[?~]*)")
+_TOKEN = re.compile(r"(?P<name>\w+)(:(?P<type>\w+))?\((?P<dims>[^)]*)\)(?P<marks>[?~!]*)")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Array:
     type: str  # "real", "int", "f64", "any"
     role: str  # "in", "out", "inout", "scratch"
     optional: bool
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def parse(line, function, over, also=None):
         else:
             marks = part["marks"]
             arrays.append(Array(part["name"], tuple(d.strip() for d in part["dims"].split(",")), part["type"] or "real",
-                                "inout" if "~" in marks else role, "?" in marks))
+                                "inout" if "~" in marks else role, "?" in marks, "!" in marks))
     parameters = list(inspect.signature(function).parameters.values())
     names = [p.name for p in parameters]
     if names[:len(arrays)] != [a.name for a in arrays]:

@@ -67,6 +67,10 @@ class Call:
         """Buffers whose values the call needs."""
         return [b for a, b in zip(self.spec.arrays, self.arrays) if b is not None and a.role in ("in", "inout", "scratch")]
 
+    def reads_whole(self):
+        """Keys of the buffers that a call on some rows reads over all rows."""
+        return {b.key() for a, b in zip(self.spec.arrays, self.arrays) if b is not None and a.whole}
+
     def writes(self):
         """Buffers the call writes."""
         return [b for a, b in zip(self.spec.arrays, self.arrays) if b is not None and a.role in ("out", "inout")]

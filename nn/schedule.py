@@ -61,9 +61,9 @@ def assign_phases(calls, rows):
         before = [c for b in reads + writes for c in written.get(b.key(), ())]
         before += [c for b in writes for c in read.get(b.key(), ())]
         before += [c for member in family for c in member.after]
-        phase = floor if call.over == "rows" else 0
+        phase, whole = floor if call.over == "rows" else 0, call.reads_whole()
         for earlier in before:
-            together = call.over == earlier.over == "rows"
+            together = call.over == earlier.over == "rows" and not whole.intersection(b.key() for b in earlier.writes())
             phase = max(phase, earlier.phase + (0 if together else 1))
         if call.over == "rows":
             work = call.flops(rows)

@@ -29,7 +29,7 @@ def row_factor(w, rows, mean, dtype):
     return np.full((rows, 1), inverse, dtype) if w is None else (w * inverse)[:, None]
 
 
-@kernel("y(N,O) t(N,O) w(N)? -> l(N) dy(N,O)?")
+@kernel("y(N,O) t(N,O) w(N)?! -> l(N) dy(N,O)?")
 def squared_error(y, t, w, l, dy, mean=True):
     """l[n] = sum over o of (y - t)² / O ;  dl/dy = 2 (y - t) / O"""
     d = y - t
@@ -59,7 +59,7 @@ def _labels_in_range(z, t, *_):
         raise ValueError(f"t must hold classes 0..{classes - 1}, got {wrong}")
 
 
-@kernel("z(N,C) t:int(N) w(N)? -> l(N) dz(N,C)?", also=_labels_in_range)
+@kernel("z(N,C) t:int(N) w(N)?! -> l(N) dz(N,C)?", also=_labels_in_range)
 def softmax_cross_entropy(z, t, w, l, dz, label_smoothing=0.0, mean=True):
     """l[n] = sum over c of q[c] (log sum exp z[n] - z[n, c]) ;  dl/dz = softmax(z) - q
 
@@ -72,7 +72,7 @@ def softmax_cross_entropy(z, t, w, l, dz, label_smoothing=0.0, mean=True):
     _soft_cross_entropy(z, q, w, l, dz, mean, label_smoothing == 0)
 
 
-@kernel("z(N,C) t(N,C) w(N)? -> l(N) dz(N,C)?", also=_has_classes)
+@kernel("z(N,C) t(N,C) w(N)?! -> l(N) dz(N,C)?", also=_has_classes)
 def softmax_cross_entropy_soft(z, t, w, l, dz, mean=True):
     """l[n] = sum over c of t[n, c] (log sum exp z[n] - z[n, c]) ;  dl/dz = softmax(z) sum of t[n] - t
 
@@ -91,7 +91,7 @@ def _soft_cross_entropy(z, q, w, l, dz, mean, one_hot):
         np.multiply(p * mass - q, row_factor(w, len(z), mean, z.dtype), out=dz)
 
 
-@kernel("p(N,C) t:int(N) w(N)? -> l(N) dp(N,C)?", also=_labels_in_range)
+@kernel("p(N,C) t:int(N) w(N)?! -> l(N) dp(N,C)?", also=_labels_in_range)
 def cross_entropy(p, t, w, l, dp, mean=True):
     """l[n] = -log p[n, t[n]] ;  dl/dp = -1 / p at the class, 0 elsewhere.  p (N, C) probabilities, 0 counts as the smallest normal"""
     rows = np.arange(len(t))
@@ -102,7 +102,7 @@ def cross_entropy(p, t, w, l, dp, mean=True):
         dp[rows, t] = -row_factor(w, len(p), mean, p.dtype)[:, 0] / chosen
 
 
-@kernel("p(N,C) t(N,C) w(N)? -> l(N) dp(N,C)?")
+@kernel("p(N,C) t(N,C) w(N)?! -> l(N) dp(N,C)?")
 def cross_entropy_soft(p, t, w, l, dp, mean=True):
     """l[n] = -sum over c of t log p ;  dl/dp = -t / p.  p, t (N, C) probabilities, p = 0 counts as the smallest normal"""
     safe = np.maximum(p, np.finfo(p.dtype).tiny)
@@ -111,7 +111,7 @@ def cross_entropy_soft(p, t, w, l, dp, mean=True):
         np.multiply(-t / safe, row_factor(w, len(p), mean, p.dtype), out=dp)
 
 
-@kernel("p(N,O) t(N,O) w(N)? -> l(N) dp(N,O)?")
+@kernel("p(N,O) t(N,O) w(N)?! -> l(N) dp(N,O)?")
 def binary_cross_entropy(p, t, w, l, dp, mean=True):
     """l[n] = -sum over o of (t log p + (1 - t) log(1 - p)) / O ;  dl/dp = (p - t) / (p (1 - p)) / O
 
@@ -126,7 +126,7 @@ def binary_cross_entropy(p, t, w, l, dp, mean=True):
         np.multiply(slope, row_factor(w, len(p), mean, p.dtype) * p.dtype.type(1.0 / outputs), out=dp)
 
 
-@kernel("z(N,O) t(N,O) w(N)? -> l(N) dz(N,O)?")
+@kernel("z(N,O) t(N,O) w(N)?! -> l(N) dz(N,O)?")
 def binary_cross_entropy_logits(z, t, w, l, dz, mean=True):
     """l[n] = sum over o of (max(z, 0) - z t + log(1 + exp(-|z|))) / O ;  dl/dz = (sigmoid(z) - t) / O.  t (N, O) in 0..1"""
     outputs = max(z.shape[1], 1)
