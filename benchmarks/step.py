@@ -22,6 +22,8 @@ TOLERANCE = 1e-4
 """Largest relative difference of an epoch's loss, of 4 epochs of 5 steps."""
 TURNS = 5
 STEPS = 50  # per epoch when timed
+SETTLE = 0.1
+"""Seconds that each runs before it is timed: idle threads of the one before spin on for tens of milliseconds (OpenBLAS: 30)."""
 
 
 class Failed(Exception):
@@ -29,15 +31,16 @@ class Failed(Exception):
 
 
 class Vivace:
-    """A Trainer on one backend."""
+    """A Trainer on one backend; threads None leaves the choice to it."""
 
-    def __init__(self, sizes, batch_size, weights, backend):
+    def __init__(self, sizes, batch_size, weights, backend, threads=None):
         layers = [layer for i, o in zip(sizes[:-1], sizes[1:]) for layer in (nn.Linear(i, o), nn.ReLU())][:-1]
         model = nn.Sequential(*layers)
         model.load_state_dict({f"{2 * at}.{name}": value for at, pair in enumerate(weights)
                                for name, value in zip(("weight", "bias"), pair)})
         self.name, self.batch_size = f"vivace {backend}", batch_size
-        self.trainer = Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters(), lr=1e-3), seed=0, backend=backend)
+        self.trainer = Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters(), lr=1e-3), seed=0, backend=backend,
+                               num_threads=threads)
 
     def losses(self, X, y, epochs):
         """The loss of each epoch."""
@@ -88,9 +91,9 @@ def trainers(sizes, batch_size):
     """All that can run here, with the same weights; the baseline first."""
     weights = NumpyMLP(sizes, seed=1).weights()
     blas = (1, 2) if importlib.util.find_spec("threadpoolctl") else (None,)
-    backends = [name for name in ("cython", "numba", "numpy") if kernels.available()[name]]
+    backends = [("cython", 1), ("cython", 2), ("numba", None), ("numpy", None)]
     return [*(Numpy(sizes, batch_size, weights, threads) for threads in blas),
-            *(Vivace(sizes, batch_size, weights, backend) for backend in backends)]
+            *(Vivace(sizes, batch_size, weights, *backend) for backend in backends if kernels.available()[backend[0]])]
 
 
 def verify(sizes, batch_size):
@@ -107,18 +110,29 @@ def verify(sizes, batch_size):
 
 
 def measure(sizes, batch_size, seconds):
-    """[(name, threads, microseconds per step)], medians over turns, in about `seconds`; NumPy at its better thread count."""
+    """[(name, threads, microseconds per step)], medians over turns, in about `seconds`; each at its best number of threads."""
     X, y = _data(sizes, STEPS * batch_size)
-    peers, epochs, taken = trainers(sizes, batch_size), {}, {}
-    for peer in peers:  # the first epoch warms up, the second tells how many fit into a turn
-        peer.losses(X, y, 1)
-        share = seconds / len(peers) / (TURNS + 1)
-        epochs[peer], taken[peer] = max(1, int(share / _seconds(peer, X, y, 1))), []
-    for _ in range(TURNS):
+    peers = trainers(sizes, batch_size)
+    taken = {peer: [] for peer in peers}
+    share = max(seconds / len(peers) / TURNS - SETTLE, SETTLE)
+    for turn in range(TURNS + 1):
         for peer in peers:
-            taken[peer].append(_seconds(peer, X, y, epochs[peer]) / epochs[peer] / STEPS)
+            epoch = _settle(peer, X, y)
+            if turn:  # the first turn warms up
+                epochs = max(1, int(share / epoch))
+                taken[peer].append(_seconds(peer, X, y, epochs) / epochs / STEPS)
     rows = [(peer.name, peer.threads, median(taken[peer]) * 1e6) for peer in peers]
-    return [min((row for row in rows if row[0] == "NumPy"), key=lambda row: row[2]), *(row for row in rows if row[0] != "NumPy")]
+    names = dict.fromkeys(row[0] for row in rows)
+    return [min((row for row in rows if row[0] == name), key=lambda row: row[2]) for name in names]
+
+
+def _settle(peer, X, y):
+    """Let it run alone for a while; the seconds of its last epoch."""
+    end = time.perf_counter() + SETTLE
+    while True:
+        epoch = _seconds(peer, X, y, 1)
+        if time.perf_counter() >= end:
+            return epoch
 
 
 def _seconds(peer, X, y, epochs):
@@ -178,7 +192,7 @@ def main(argv=None):
         rows, top = measure(sizes, batch_size, seconds / len(CASES)), peak()
         print("\n".join(table(rows, flops(sizes, batch_size), top)))
         print(f"  peak: {top:.0f} GFLOP/s per thread, measured now", flush=True)
-    print("\nNumPy is benchmarks/numpy_mlp.py at the better of 1 and 2 BLAS threads")
+    print("\nNumPy is benchmarks/numpy_mlp.py; NumPy and the Cython backend stand at the better of 1 and 2 threads")
     return 0
 
 

@@ -1,6 +1,9 @@
 """The graph of a forward: what a trace writes down. Traced tensors have a shape and no values."""
 import os
+import sys
 import traceback
+
+import numpy as np
 
 from . import functional as F
 from . import ops
@@ -8,12 +11,13 @@ from .parameter import Parameter
 from .tensor import Tensor
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
+_NUMPY = os.path.dirname(os.path.abspath(np.__file__))
 
 
 def _user_line():
-    """The innermost line outside this package, where the user's forward does what cannot be traced."""
+    """The innermost line outside this package and NumPy, where the user's forward does what cannot be traced."""
     for frame in reversed(traceback.extract_stack()):
-        if not os.path.abspath(frame.filename).startswith(_HERE):
+        if not os.path.abspath(frame.filename).startswith((_HERE, _NUMPY)):
             return f"{os.path.basename(frame.filename)}, line {frame.lineno}: {frame.line}"
     return "unknown line"
 
@@ -33,7 +37,15 @@ class _BatchSize:
         raise TraceError("the batch size N is used as a number")
 
     __int__ = __index__ = __float__ = __bool__ = __add__ = __radd__ = __mul__ = __rmul__ = __sub__ = __rsub__ = _refuse
-    __truediv__ = __rtruediv__ = __floordiv__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __neg__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __hash__ = object.__hash__
+
+    def __eq__(self, other):
+        # a user's `x.shape[0] == 1` would be False for every batch; shape rules compare whole shapes, which then differ
+        if other is not self and not os.path.abspath(sys._getframe(1).f_code.co_filename).startswith(_HERE):
+            self._refuse()
+        return other is self
 
     def __repr__(self):
         return "N"

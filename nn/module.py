@@ -22,6 +22,12 @@ class Module:
             self._parameters.pop(name, None)
             self._modules.pop(name, None)
             (self._parameters if isinstance(value, Parameter) else self._modules)[name] = value
+        elif name in self.__dict__.get("_parameters", ()) or name in self.__dict__.get("_modules", ()):
+            if value is not None:
+                raise TypeError(f"{name} must be a Parameter, a Module or None, got {type(value).__name__} "
+                                "(Parameter.copy_ writes values)")
+            self._parameters.pop(name, None)
+            self._modules.pop(name, None)
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name):

@@ -183,6 +183,9 @@ class Power(Op):
 
     def backward(self, k, new, needs, dy, y, x):
         dx = new(x)
+        if self.exponent == 0.0:  # the formula gives 0 * inf where x = 0
+            k.fill(dx, 0.0)
+            return (dx,)
         k.power(x, dx, self.exponent - 1.0)
         k.scale(dx, dx, self.exponent, 0.0)
         k.multiply(dx, dy, dx)

@@ -32,7 +32,7 @@ class Plan:
     def __init__(self, graph, store, book, rows, data, loss=None, optimizer=None, seed=0, emit=True, fused=True,
                  clip_norm=None):
         self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
-        self.dtype = graph.dtype
+        self.dtype, self.clips = graph.dtype, clip_norm is not None
         self._buffers = {}
         self._packs = {}
         recorder = Recorder()
@@ -206,6 +206,10 @@ class Plan:
     def enter(self):
         """Make the packed weights agree with the parameters, where they were written from outside since."""
         pack_store(self.store, self.book)
+        if self.clips:  # the norm is that of the whole vector: no gradient of an earlier backward() may be left in it
+            for p in set(self.store.params).difference(self.trained):
+                p.grad = None
+                p._grad_array[...] = 0
 
     def run(self, spaces, table, rows, batch, start, last_step, threads=1, seconds=0.1):
         """Run steps start..last_step of an epoch of `rows` rows: (step, phase, status), as kernels.reference.engine.run_plan."""

@@ -58,6 +58,8 @@ class Store:
             for name, vector in old.vectors.items():
                 if name != "data":
                     self.vector(name)[here] = vector[old_offset:old_offset + p.size]
+        elif p._has_grad:
+            self.vectors["grad"][here] = p._grad_array.reshape(-1)
         p._store, p._offset = self, offset
         p._array = self.vectors["data"][here].reshape(p._array.shape)
         p._grad_array = self.vectors["grad"][here].reshape(p._array.shape)

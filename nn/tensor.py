@@ -86,8 +86,8 @@ class Tensor:
         return None if self._grad is None else self._grad._array
 
     def set_gradient(self, array):
-        """Make `array` the gradient."""
-        self._grad = wrap(array)
+        """Make a copy of `array` the gradient: it is added to later, and several tensors may be given one array."""
+        self._grad = wrap(np.array(array))
 
     def numpy(self):
         """The values as an array."""
@@ -114,10 +114,11 @@ class Tensor:
         run_backward(self, gradient)
 
     def __array__(self, dtype=None, copy=None):
-        array = self.numpy()
-        return array.astype(dtype) if dtype is not None and dtype != array.dtype else array
+        return np.array(self.numpy(), dtype, copy=copy)
 
     def __len__(self):
+        if not self.shape:
+            raise TypeError("len() of a tensor without dimensions")
         return self.shape[0]
 
     def __float__(self):

@@ -12,6 +12,8 @@ typedef struct {
     REAL *c;
     ptrdiff_t a_row, a_k, b_k, b_panel, c_row, depth; /* strides in elements; depth is the number of k */
     const REAL *bias;                                 /* added when the chain ends, or NULL */
+    int relu;                                         /* then the negative become zero */
+    const REAL *gate;                                 /* or: times [gate > 0], gate laid out as C; NULL where not */
     long last;                                        /* columns in the last panel, 1..LANES */
     int packed;                                       /* panels of B are whole in memory */
     int resume;                                       /* the chain goes on from C */
@@ -64,6 +66,17 @@ INLINE void F(tile)(const F(product) * g, const int MR, const int NP, const int 
 #pragma GCC unroll 16
             for (int m = 0; m < MR; m++) acc[m][v] += bias;
         }
+    if (g->relu)
+#pragma GCC unroll 16
+        for (int m = 0; m < MR; m++)
+#pragma GCC unroll 16
+            for (int v = 0; v < NP * NV; v++) acc[m][v] = F(relu)(acc[m][v]);
+    if (g->gate)
+#pragma GCC unroll 16
+        for (int m = 0; m < MR; m++)
+#pragma GCC unroll 16
+            for (int v = 0; v < NP * NV; v++)
+                acc[m][v] *= F(select)(F(load_part)(g->gate + m * g->c_row + v * W, COLUMNS(v)) > 0, F(all)(1), F(all)(0));
 #pragma GCC unroll 16
     for (int m = 0; m < MR; m++)
 #pragma GCC unroll 16
@@ -113,18 +126,20 @@ DEFINE_RUN(m_part, 0, 0)
 /* All rows of C against one group of panels, tile by tile. */
 INLINE void F(sweep)(F(product) * g, ptrdiff_t rows, int panels, const int unit) {
     const int step = F(tile_rows)[panels];
-    const REAL *a = g->a;
+    const REAL *a = g->a, *gate = g->gate;
     REAL *c = g->c;
     for (ptrdiff_t m = 0; m < rows;) {
         int now = rows - m < step ? (int)(rows - m) : step;
         if (rows - m > step && rows - m < 2 * step) now = (int)(rows - m + 1) / 2; /* two even tiles beat a full and a thin one */
         g->a = a + m * (unit ? g->a_row : 1);
         g->c = c + m * g->c_row;
+        g->gate = gate ? gate + m * g->c_row : NULL;
         RUN(g, unit, now, panels);
         m += now;
     }
     g->a = a;
     g->c = c;
+    g->gate = gate;
 }
 
 /* One panel group after the other: panels at most MAX_PANELS, the last one cut to the columns that are left. */
@@ -135,16 +150,50 @@ INLINE int F(group)(ptrdiff_t columns, long *last) {
     return (int)panels;
 }
 
-/* --- pack: panel q of w (O, I) in rows of LANES outputs, zeros where there is no output; inputs i0..i1 of it, to `to` */
+/* --- pack: panel q of w (O, I) in rows of LANES outputs, zeros where there is no output; inputs i0..i1 of it, to `to`.
+   Squares of W by W are transposed in registers: in step s, lanes whose bit s differs from the row's change places. A loop that
+   gathers element by element took five times as long. */
+INLINE void F(exchange)(VEC r[W], const int s) {
+    F(int) low, high;
+    for (int j = 0; j < W; j++) {
+        low[j] = j & s ? W + j - s : j;
+        high[j] = j & s ? W + j : j + s;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < W; i++)
+        if (!(i & s)) {
+            VEC a = r[i], b = r[i + s];
+            r[i] = __builtin_shuffle(a, b, low);
+            r[i + s] = __builtin_shuffle(a, b, high);
+        }
+}
+INLINE void F(transpose)(VEC r[W]) { /* steps written out: as a loop the masks would not be constants */
+    F(exchange)(r, 1);
+    if (W > 2) F(exchange)(r, 2);
+    if (W > 4) F(exchange)(r, 4);
+    if (W > 8) F(exchange)(r, 8);
+}
 static void F(pack_panel)(const REAL *w, ptrdiff_t O, ptrdiff_t I, ptrdiff_t q, ptrdiff_t i0, ptrdiff_t i1, REAL *to) {
-    const ptrdiff_t first = q * LANES, have = O - first < LANES ? O - first : LANES;
-    for (ptrdiff_t i = i0; i < i1; i++) {
-        REAL *p = to + (i - i0) * LANES;
-        const REAL *from = w + first * I + i;
-        if (have == LANES)
-            for (int l = 0; l < LANES; l++) p[l] = from[l * I];
-        else
-            for (ptrdiff_t l = 0; l < LANES; l++) p[l] = l < have ? from[l * I] : 0;
+    for (int part = 0; part < NV; part++) {
+        const ptrdiff_t first = q * LANES + part * W;
+        const REAL *from = w + first * I;
+        ptrdiff_t i = i0;
+        REAL *out = to + part * W;
+        VEC r[W];
+        if (first + W <= O)
+            for (; i + W <= i1; i += W, out += W * LANES) {
+#pragma GCC unroll 16
+                for (int l = 0; l < W; l++) r[l] = F(load)(from + l * I + i);
+                F(transpose)(r);
+#pragma GCC unroll 16
+                for (int j = 0; j < W; j++) F(store)(out + j * LANES, r[j]);
+            }
+        for (; i < i1; i += W, out += W * LANES) { /* a last, partial panel or column block */
+            const ptrdiff_t n = i1 - i < W ? i1 - i : W;
+            for (int l = 0; l < W; l++) r[l] = first + l < O ? F(load_part)(from + l * I + i, n) : (VEC){0};
+            F(transpose)(r);
+            for (ptrdiff_t j = 0; j < n; j++) F(store)(out + j * LANES, r[j]);
+        }
     }
 }
 
@@ -161,7 +210,9 @@ static void F(linear_forward)(const REAL *x, const REAL *w, const REAL *b, REAL 
             g.depth = I - k < F(depth_block) ? I - k : F(depth_block);
             g.a = x + lo * I + k;
             g.resume = k > 0;
-            g.bias = b && k + g.depth == I ? b + o : NULL;
+            const int ends = k + g.depth >= I;
+            g.bias = b && ends ? b + o : NULL;
+            g.relu = ends && activation == F(RELU);
             if (packed) {
                 g.b = packed + (o / LANES) * I * LANES + k * LANES;
                 g.b_panel = I * LANES;
@@ -173,7 +224,7 @@ static void F(linear_forward)(const REAL *x, const REAL *w, const REAL *b, REAL 
             F(sweep)(&g, hi - lo, panels, 1);
         }
         const ptrdiff_t columns = (panels - 1) * LANES + g.last;
-        if (activation)
+        if (activation && activation != F(RELU))
             for (ptrdiff_t n = lo; n < hi; n++) F(activate)(activation, y + n * O + o, y + n * O + o, columns, alpha);
         o += columns;
     }
@@ -190,10 +241,11 @@ static void F(linear_backward_input)(const REAL *dy, const REAL *w, const REAL *
             g.a = dy + lo * O + k;
             g.b = w + k * I + i;
             g.resume = k > 0;
+            g.gate = activation == F(RELU) && k + g.depth >= O ? x + lo * I + i : NULL;
             F(sweep)(&g, hi - lo, panels, 1);
         }
         const ptrdiff_t columns = (panels - 1) * LANES + g.last;
-        if (activation)
+        if (activation && activation != F(RELU))
             for (ptrdiff_t n = lo; n < hi; n++)
                 F(slope_times)(activation, x + n * I + i, dx + n * I + i, dx + n * I + i, columns, alpha);
         i += columns;

@@ -164,25 +164,35 @@ static void F(squared_error)(const REAL *y, const REAL *t, const REAL *w, REAL *
     }
 }
 
+/* LANES rows at a time, so that their logarithms are taken together */
 static void F(softmax_cross_entropy)(const REAL *z, const int64_t *t, const REAL *w, REAL *l, REAL *dz, ptrdiff_t N, ptrdiff_t C,
                                      ptrdiff_t lo, ptrdiff_t hi, REAL smoothing, int mean) {
-    const REAL rest = smoothing / (REAL)C, keep = (REAL)1 - smoothing;
-    LOSS_ROWS {
-        const REAL *zn = z + n * C;
-        REAL *d = dz ? dz + n * C : NULL;
-        const REAL m = F(row_max)(zn, C), s = F(row_exp_sum)(zn, m, d, C), log_s = F(log_one)(s);
-        REAL loss = log_s - (zn[t[n]] - m);
-        if (smoothing != 0) {
-            REAL others = 0; /* sum over classes of log s - (z - m): rare enough to be plain */
-            for (ptrdiff_t c = 0; c < C; c++) others += log_s - (zn[c] - m);
-            loss = keep * loss + rest * others;
+    const REAL rest = smoothing / (REAL)C, keep = (REAL)1 - smoothing, common = F(common_factor)(w, N, mean);
+    for (ptrdiff_t first = lo; first < hi; first += W) {
+        const int rows = hi - first < W ? (int)(hi - first) : W;
+        REAL s[W], chosen[W], others[W];
+        for (int r = 0; r < W; r++) s[r] = 1;
+        for (int r = 0; r < rows; r++) {
+            const ptrdiff_t n = first + r;
+            const REAL *zn = z + n * C;
+            const REAL m = F(row_max)(zn, C);
+            REAL *d = dz ? dz + n * C : NULL;
+            s[r] = F(row_exp_sum)(zn, m, d, C);
+            chosen[r] = zn[t[n]] - m;
+            others[r] = 0; /* sum over classes of z - m, for label smoothing */
+            if (smoothing != 0)
+                for (ptrdiff_t c = 0; c < C; c++) others[r] += zn[c] - m;
+            if (!d) continue;
+            const REAL factor = FACTOR, at = d[t[n]] / s[r] - (keep + rest);
+            const VEC f = F(all)(factor), q = F(all)(rest);
+            EACH(i, C) STORE(d, i, C, (LOAD(d, i, C) / s[r] - q) * f);
+            d[t[n]] = at * factor;
         }
-        l[n] = loss;
-        if (!d) continue;
-        const REAL factor = FACTOR, at = d[t[n]] / s - (keep + rest);
-        const VEC f = F(all)(factor), q = F(all)(rest);
-        EACH(i, C) STORE(d, i, C, (LOAD(d, i, C) / s - q) * f);
-        d[t[n]] = at * factor;
+        const VEC logs = F(log)(F(load)(s));
+        for (int r = 0; r < rows; r++) {
+            const REAL loss = logs[r] - chosen[r];
+            l[first + r] = smoothing != 0 ? keep * loss + rest * ((REAL)C * logs[r] - others[r]) : loss;
+        }
     }
 }
 

@@ -14,13 +14,14 @@ class Adam(Optimizer):
     states = ("exp_avg", "exp_avg_sq")
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
-        super().__init__(params, lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def check(self, group):
         for name in ("lr", "eps", "weight_decay"):
             at_least(name, group[name], 0)
-        if len(group["betas"]) != 2:
+        if not isinstance(group["betas"], (tuple, list)) or len(group["betas"]) != 2:
             raise ValueError(f"betas must be two numbers, got {group['betas']!r}")
+        group["betas"] = tuple(group["betas"])
         for beta in group["betas"]:
             at_least("betas", beta, 0, 1)
 

@@ -23,6 +23,8 @@ class Optimizer:
 
     def __init__(self, params, **defaults):
         self.defaults = defaults
+        if isinstance(params, Parameter) or not hasattr(params, "__iter__"):
+            raise TypeError(f"params must be parameters, as model.parameters() gives, or groups, got {type(params).__name__}")
         groups = list(params)
         if not groups:
             raise ValueError("params must hold at least one parameter, got none")
@@ -44,7 +46,9 @@ class Optimizer:
             if not isinstance(p, Parameter):
                 raise TypeError(f"params must hold Parameters, got {type(p).__name__}")
             if any(p is q for other in self.param_groups for q in other["params"]):
-                raise ValueError("a parameter stands in two groups")
+                raise ValueError("params: a parameter stands in two groups")
+        if len(set(map(id, group["params"]))) < len(group["params"]):
+            raise ValueError("params: a parameter stands twice in a group")
         self.check(group)
         self.param_groups.append(group)
 
@@ -155,5 +159,7 @@ def _number(value):
 
 def at_least(name, value, low, below=None):
     """Check an option: a number >= low, and < below where given."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
     if not value >= low or (below is not None and not value < below):
         raise ValueError(f"{name} must be >= {low}{'' if below is None else f' and < {below}'}, got {value!r}")
