@@ -63,8 +63,8 @@ EXTENSIONS.append(Extension("vivace.kernels._cpu", ["kernels/_cpu.pyx"], extra_c
 
 setup(
     packages=["vivace", "vivace.optim", "vivace.kernels", "vivace.kernels.reference", "vivace.kernels.compiled",
-              "vivace.kernels.jit", "vivace.nn", "vivace.nn.optim"],
-    package_dir={"vivace": "vivace", "vivace.kernels": "kernels", "vivace.nn": "nn"},
+              "vivace.kernels.jit", "vivace.nn", "vivace.nn.optim", "vivace.benchmarks"],
+    package_dir={"vivace": "vivace", "vivace.kernels": "kernels", "vivace.nn": "nn", "vivace.benchmarks": "benchmarks"},
     package_data={"vivace": ["py.typed"]},
     exclude_package_data={"": ["*.c", "*.h", "*.pyx", "*.pxi"]},
     ext_modules=cythonize(EXTENSIONS, nthreads=0, compiler_directives={

@@ -22,7 +22,7 @@ def sigmoid(x):
 
 def normal_cdf(x):
     """Φ(x) = erfc(-x / sqrt 2) / 2, in float64."""
-    return 0.5 * _erfc(x.astype(np.float64) * -math.sqrt(0.5)).astype(np.float64)
+    return 0.5 * np.asarray(_erfc(x.astype(np.float64) * -math.sqrt(0.5)), np.float64)
 
 
 def softplus(x):

@@ -74,7 +74,7 @@ def log(x, y):
 @kernel("x(*) -> y(*)")
 def erf(x, y):
     """y = 2 / sqrt(pi) times the integral of exp(-u²) over 0..x; float32 within 4 ULP"""
-    y[...] = _erf(x.astype(np.float64)).astype(np.float64)
+    y[...] = np.asarray(_erf(x.astype(np.float64)), np.float64)
 
 
 def _columns_exist(x, y, start_x=0, start_y=0, width=0):

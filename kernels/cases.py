@@ -1,0 +1,203 @@
+"""Inputs for every kernel, made from its signature: what the tests and the benchmarks call kernels with.
+
+    arguments = cases.make("linear_forward", dict(N=32, I=64, O=10), np.float32, absent=("b",), activation="relu")
+    for case in cases.cases("linear_forward", np.float32): book.linear_forward(*case.arguments)
+
+A new kernel is covered by its signature alone; it needs a row in VALUES where its inputs have a domain, and one in SCALARS where
+its scalars have values worth trying.
+"""
+import functools
+import importlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import dispatch, reference
+from .contract import ACTIVATIONS, lanes, packed_shape
+
+GRID = (0, 1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129)
+"""Sizes of a dimension: none, one, and the neighbours of every vector width."""
+
+LONG = {"N": (300, 700), "P": (300, 1000), "*": (300, 1000), "I": (257, 300), "O": (300,)}
+"""Further sizes: several chunks of rows, several tiles of columns, several blocks of a matmul's depth."""
+
+BASE = {"N": 5, "I": 7, "O": 6, "C": 4, "M": 9, "P": 40}
+"""Sizes of the other dimensions while one is walked over the grid."""
+
+TOGETHER = ((17, 33, 65), (129, 65, 31), (64, 16, 16), (33, 300, 129), (300, 65, 33))
+"""N, I, O of the linear kernels at once."""
+
+NEED_A_COLUMN = ("argmax_rows", "cross_entropy", "softmax_cross_entropy", "softmax_cross_entropy_soft")
+
+POISON = {"f": np.nan, "i": -7777}
+"""What outputs hold before the call."""
+
+
+# --- values
+def normal(rng, shape, made):
+    return rng.normal(size=shape)
+
+
+def uniform(low, high):
+    return lambda rng, shape, made: rng.uniform(low, high, shape)
+
+
+def signed(low, high):
+    return lambda rng, shape, made: rng.uniform(low, high, shape) * rng.choice([-1.0, 1.0], shape)
+
+
+def weights(rng, shape, made):
+    return rng.uniform(0.1, 2, shape) * (rng.uniform(size=shape) < 0.8)
+
+
+def below(letter):
+    return lambda rng, shape, made: rng.integers(0, max(made[letter], 1), shape)
+
+
+def output_of(forward, **scalars):
+    """The output of an activation, for a backward that works from it."""
+    def values(rng, shape, made):
+        x = rng.normal(size=shape)
+        y = np.empty_like(x)
+        getattr(reference, forward)(x, y, **{name: made[name] for name in scalars})
+        return y
+    return values
+
+
+def hidden(rng, shape, made):
+    y = rng.normal(size=shape)
+    reference.activations.apply(made["activation"], y, made["alpha"])
+    return y
+
+
+def packed(rng, shape, made):
+    form = np.empty(shape, made["w"].dtype)
+    reference.linear_pack(made["w"], form)
+    return form
+
+
+VALUES = {
+    "index": below("M"), "packed": packed, "p(N,C)": uniform(0.02, 0.98), "p(N,O)": uniform(0.02, 0.98), "w(N)": weights,
+    "v": uniform(0.01, 1), "t(N,C)": uniform(0, 1), "t(N,O)": uniform(0, 1), "t:int(N)": below("C"),
+    "t:int(M)": lambda rng, shape, made: rng.integers(-50, 50, shape),
+    "squared_error.t": normal, "log.x": uniform(0.01, 9), "power.x": uniform(0.1, 4), "divide.b": signed(0.5, 2),
+    "linear_backward_input.x": hidden, "leaky_relu_backward.y": output_of("leaky_relu_forward", alpha=0),
+    "elu_backward.y": output_of("elu_forward", alpha=0),
+    **{f"{name}_backward.y": output_of(f"{name}_forward") for name in ("sigmoid", "tanh", "relu", "softplus", "softmax")},
+}
+"""Where values come from: by kernel.array, by array with its dimensions, by array; else the normal distribution."""
+
+_activation = [dict(activation=name, alpha=0.25) for name in ACTIVATIONS]
+_means = [dict(mean=False)]
+_adam = dict(lr=0.05, beta1=0.8, beta2=0.99, correction1=1 - 0.8 ** 3, correction2=1 - 0.99 ** 3)
+_draws = [dict(p=0.25, seed=7 + (9 << 40), op=3, step=11), dict(p=0.0), dict(p=1.0, seed=1)]
+_columns = [dict(start_x=lambda s: s["I"] - min(s["I"], s["O"]), start_y=lambda s: s["O"] // 2, width=lambda s: min(s["I"], s["O"]) // 2),
+            dict(width=lambda s: min(s["I"], s["O"]))]
+SCALARS = {
+    "linear_forward": _activation, "linear_backward_input": _activation,
+    "leaky_relu_forward": [dict(alpha=0.3)], "leaky_relu_backward": [dict(alpha=0.3)],
+    "elu_forward": [dict(alpha=0.7)], "elu_backward": [dict(alpha=0.7)],
+    "power": [dict(exponent=e) for e in (0.5, -1.5, 3.0)], "scale": [dict(factor=-0.7), dict(factor=0.3, offset=1.9)],
+    "fill": [dict(value=-2.3)], "dropout_forward": _draws, "dropout_backward": _draws,
+    "copy_columns": _columns, "add_columns": _columns,
+    "softmax_cross_entropy": [dict(label_smoothing=0.1), dict(label_smoothing=0.3, mean=False)],
+    **{name: _means for name in ("squared_error", "softmax_cross_entropy_soft", "cross_entropy", "cross_entropy_soft",
+                                 "binary_cross_entropy", "binary_cross_entropy_logits")},
+    "sgd_update": [dict(weight_decay=0.1), dict(momentum=0.9, dampening=0.3, weight_decay=0.1), dict(momentum=0.9, nesterov=True),
+                   dict(momentum=0.9, dampening=0.3, first=True)],
+    "adam_update": [_adam, dict(_adam, weight_decay=0.2)], "adamw_update": [_adam, dict(_adam, weight_decay=0.2)],
+    "clip_norm": [dict(max_norm=1e6)], "permutation": [dict(seed=5 + (3 << 50), epoch=2)],
+}
+"""Scalars worth trying besides the defaults; a function is called with the sizes."""
+
+
+# --- calls
+@dataclass(frozen=True)
+class Case:
+    """One call: `arguments` in the order of the signature, arrays first; `label` tells which."""
+
+    kernel: str
+    label: str
+    arguments: tuple
+
+    def fresh(self):
+        """The arguments as copies of their own."""
+        return [value.copy() if isinstance(value, np.ndarray) else value for value in self.arguments]
+
+
+def shape_of(array, sizes, dtype):
+    """The shape of one array of a signature for `sizes`, a dict of letters; "*" is a whole shape."""
+    if array.dims == ("*",):
+        return sizes["*"]
+    sizes = dict(sizes, L=lanes(dtype), Q=packed_shape(sizes.get("O", 0), 0, dtype)[0])
+    return tuple(int(d) if d.isdigit() else sizes[d] for d in array.dims)
+
+
+def make(kernel, sizes, dtype, absent=(), seed=0, source=None, **scalars):
+    """The arguments of one call. absent: optional arrays given as None; source: the type of an ":any" array."""
+    spec = reference.KERNELS[kernel].spec
+    rng = np.random.default_rng([seed, *kernel.encode()])
+    chosen = {name: scalars[name](sizes) if callable(scalars.get(name)) else scalars.get(name, default) for name, default in spec.scalars}
+    made = {**sizes, **chosen}
+    for array in spec.arrays:
+        kind = {"int": np.int64, "f64": np.float64, "any": source or dtype}.get(array.type, dtype)
+        shape = shape_of(array, sizes, dtype)
+        if array.name in absent:
+            made[array.name] = None
+        elif array.role == "out":
+            made[array.name] = np.full(shape, POISON[np.dtype(kind).kind], kind)
+        else:
+            made[array.name] = np.asarray(_values(kernel, array)(rng, shape, made), kind).reshape(shape)
+    return tuple(made[array.name] for array in spec.arrays) + tuple(chosen.values())
+
+
+def _values(kernel, array):
+    full = f"{array.name}{':int' if array.type == 'int' else ''}({','.join(array.dims)})"
+    return next((VALUES[key] for key in (f"{kernel}.{array.name}", full, array.name) if key in VALUES), normal)
+
+
+def sizes_of(kernel, grid=GRID, long=LONG):
+    """Each dimension walked over `grid` and its further sizes, the others at BASE; some with none of all."""
+    spec = reference.KERNELS[kernel].spec
+    letters = list(dict.fromkeys(d for a in spec.arrays for d in a.dims if d.isalpha() and d not in "LQ" or d == "*"))
+    if letters == ["*"]:
+        return [{"*": shape} for n in (*grid, *long.get("*", ())) for shape in ((n,), (3, n))] + [{"*": (0, 3)}, {"*": (2, 3, 5)}, {"*": ()}]
+    sizes = [dict(BASE, **{letter: n}) for letter in letters for n in (*grid, *long.get(letter, ()))]
+    if kernel.startswith("linear"):
+        sizes += [dict(BASE, N=n, I=i, O=o) for n, i, o in TOGETHER]
+    return [s for s in sizes if (s["C"] or kernel not in NEED_A_COLUMN) and (s["M"] or "M" not in letters)]
+
+
+def variants(kernel):
+    """(absent arrays, scalars): the defaults, each row of SCALARS, and each optional array left out where that is allowed."""
+    spec = reference.KERNELS[kernel].spec
+    rows = [((), {})] + [((), row) for row in SCALARS.get(kernel, [])]
+    return rows + [((array.name,), {}) for array in spec.arrays if array.optional]
+
+
+def cases(kernel, dtype, grid=GRID, long=LONG):
+    """All calls of a kernel worth making: every size with the defaults, every variant at one odd size and at an empty one."""
+    return [Case(kernel, f"{s} {absent} {row}", make(kernel, s, dtype, absent, **row)) for s, absent, row in _calls(kernel, grid, long)]
+
+
+def _calls(kernel, grid, long):
+    sizes = sizes_of(kernel, grid, long)
+    some = [s for s in sizes if all(np.prod(v) for v in s.values())][-1:] + [s for s in sizes if not all(np.prod(v) for v in s.values())][:1]
+    return [(s, (), {}) for s in sizes] + [(s, absent, row) for absent, row in variants(kernel)[1:] for s in some]
+
+
+# --- implementations
+def books():
+    """Names of the implementations that this machine can load: the reference, each compiled level, and Numba where installed."""
+    found = dispatch.available()
+    return ["reference", *found["cython"], *(["numba"] if found["numba"] else [])]
+
+
+@functools.cache
+def load(name):
+    """The implementation `name` of books()."""
+    if name == "reference":
+        return reference
+    if name == "numba":
+        return dispatch.get("numba")
+    return importlib.import_module(f".compiled._{name}", __package__)
