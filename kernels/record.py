@@ -5,8 +5,6 @@ stream stands at (first row of the batch) * offset bytes, a step stream at (step
 """
 import numpy as np
 
-from . import reference
-
 VERSION = 1
 BUFFERS, SCALARS, DIMS, THEN = 8, 16, 4, 3
 OVER = ("rows", "tiles", "flat", "all")
@@ -24,8 +22,6 @@ RECORD = np.dtype([
     ("slot", np.int32, SCALARS),
 ], align=True)
 
-OPS = {name: index for index, name in enumerate(reference.KERNELS)}
-NAMES = tuple(reference.KERNELS)
 LETTER = {"N": 0, "P": 0, "I": 1, "O": 2, "C": 2, "M": 3}
 
 

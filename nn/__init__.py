@@ -1,5 +1,5 @@
 """Names, shapes and order: modules, losses, optimizers, the graph and its plan. Arithmetic stands in vivace.kernels."""
-from . import functional, init, optim
+from . import backward, functional, init, optim  # backward and functional give Tensor its methods
 from .activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
 from .dtype import get_default_dtype, set_default_dtype
 from .graph_module import GraphModule
@@ -12,5 +12,5 @@ from .tensor import Tensor, no_grad
 
 __all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "Dropout", "ELU", "GELU", "GraphModule", "Identity", "LeakyReLU",
            "Linear", "Loss", "MSELoss", "Module", "ModuleList", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax",
-           "Softplus", "Tanh", "Tensor", "functional", "get_default_dtype", "init", "manual_seed", "no_grad", "optim",
+           "Softplus", "Tanh", "Tensor", "backward", "functional", "get_default_dtype", "init", "manual_seed", "no_grad", "optim",
            "set_default_dtype"]

@@ -2,7 +2,7 @@
 import numpy as np
 
 from .. import kernels
-from .tensor import as_real
+from .tensor import Tensor, as_real
 
 
 def backpropagate(k, steps, gradients, key, array_of, wants, new):
@@ -30,8 +30,11 @@ def backpropagate(k, steps, gradients, key, array_of, wants, new):
             gradients[name] = gradient
 
 
-def run_backward(tensor, gradient):
-    """Tensor.backward: collect the tape behind `tensor`, walk it, and add to .grad of the leaves."""
+def run_backward(tensor, gradient=None):
+    """Add d(tensor)/d(leaf), times `gradient`, to .grad of every leaf that requires it.
+
+    gradient: None for a one-element tensor, else an array of its shape.
+    """
     if not tensor.requires_grad:
         raise RuntimeError("backward() needs a tensor that depends on something with requires_grad=True")
     if gradient is None:
@@ -81,3 +84,6 @@ def _accumulate(k, leaf, gradient):
         leaf.set_gradient(gradient)
     else:
         k.add(held, gradient, held)
+
+
+Tensor.backward = run_backward

@@ -60,7 +60,7 @@ class Broadcast(Op):
     def backward(self, k, new, needs, dy, y, x):
         extra = dy.ndim - x.ndim
         axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(x.shape) if n == 1 and dy.shape[i + extra] != 1)
-        return (np.ascontiguousarray(dy.sum(axis=axes).reshape(x.shape)),)
+        return (np.array(dy.sum(axis=axes)).reshape(x.shape),)
 
 
 class Sum(Op):

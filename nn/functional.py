@@ -1,38 +1,9 @@
 """Operations as functions, in PyTorch's names: they take arrays or tensors, and give tensors."""
-import threading
-import warnings
-
 import numpy as np
 
-from .. import kernels
-from . import eager_ops, ops, random
-from .tensor import Node, Tensor, apply, as_real, as_tensor, grad_enabled, wrap
-
-_forward = threading.local()
-
-
-class _Root:
-    """Counts operations of the running root forward, so that every dropout knows its place in it."""
-
-    def __init__(self, step):
-        self.step, self.place = step, 0
-
-
-def enter_root(step):
-    """Begin a root forward; returns the one that was running."""
-    before = getattr(_forward, "root", None)
-    _forward.root = _Root(step)
-    return before
-
-
-def leave_root(before):
-    """End it."""
-    _forward.root = before
-
-
-def inside_root():
-    """Whether a module's forward is running in this thread."""
-    return getattr(_forward, "root", None) is not None
+from . import eager_ops, ops, random, root
+from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
+from .tensor import Tensor, apply, as_real, as_tensor
 
 
 def linear(input, weight, bias=None):
@@ -127,12 +98,12 @@ def dropout(input, p=0.5, training=True):
         return x
     if x.traced:
         return apply(ops.Dropout(p), x)
-    root = getattr(_forward, "root", None) or _Root(0)
-    place, root.place = root.place, root.place + 1
+    running = root.current()
+    place, running.place = running.place, running.place + 1
     if x.ndim != 2:
         flat = apply(eager_ops.Reshape((1, -1) if x.ndim < 2 else (x.shape[0], -1)), x)
-        return apply(eager_ops.Reshape(x.shape), apply(ops.Dropout(p, random.eager_seed(), place, root.step), flat))
-    return apply(ops.Dropout(p, random.eager_seed(), place, root.step), x)
+        return apply(eager_ops.Reshape(x.shape), apply(ops.Dropout(p, random.eager_seed(), place, running.step), flat))
+    return apply(ops.Dropout(p, random.eager_seed(), place, running.step), x)
 
 
 def _scalar(value):
@@ -226,54 +197,37 @@ def mean(x):
     return apply(ops.Scale(1.0 / max(x.size, 1)), sum(x))
 
 
-def loss_value(op, z, target, weight):
-    """The scalar of loss `op` for predictions z (N, O), a prepared target and row weights (or None), with its gradient on the tape."""
-    k = kernels.get()
-    wanted = grad_enabled() and z.requires_grad
-    dz = np.empty_like(z._array) if wanted else None
-    l, s = np.empty(len(z), z.dtype), np.empty(2)
-    op.rows(k, z._array, target, weight, l, dz)
-    k.mean_loss(l, weight, s)
-    value = s[0] if not op.mean else (s[0] / s[1] if s[1] != 0 else 0.0)
-    result = wrap(np.asarray(value, z.dtype))
-    if wanted:
-        result.requires_grad = True
-        result.node = Node(eager_ops.LossValue(dz), (z,), result._array)
-    return result
-
-
-def linked_input(z, link, from_logits, loss):
-    """The logits behind `z` when its producer is the loss's own link and it takes probabilities; a warning when they would be
-    applied twice. Returns (tensor, whether it is logits)."""
-    producer = z.producer() if z.traced else (z.node and (z.node.op, z.node.inputs))
-    linked = producer and isinstance(producer[0], ops.Activation) and producer[0].function == link
-    if linked and not from_logits:
-        return producer[1][0], True
-    if linked:
-        warnings.warn(f"{loss} expects logits but its input is the output of {link}, which is then applied twice: remove the {link}, "
-                      f"or take {'from_logits=False' if link == 'softmax' else 'BCELoss'}", stacklevel=4)
-    return z, from_logits
-
-
 def mse_loss(input, target, reduction="mean", weight=None):
     """Mean of (input - target)² over all elements; weight (N,): row weights"""
-    from .losses import MSELoss
     return MSELoss(reduction)(input, target, weight)
 
 
 def cross_entropy(input, target, class_weight=None, label_smoothing=0.0, from_logits=True, reduction="mean", weight=None):
     """Cross-entropy of logits or probabilities (N, C) against classes (N,) or probabilities (N, C); weight (N,): row weights"""
-    from .losses import CrossEntropyLoss
     return CrossEntropyLoss(from_logits, label_smoothing, class_weight, reduction)(input, target, weight)
 
 
 def binary_cross_entropy(input, target, reduction="mean", weight=None):
     """Binary cross-entropy of probabilities; weight (N,): row weights"""
-    from .losses import BCELoss
     return BCELoss(reduction)(input, target, weight)
 
 
 def binary_cross_entropy_with_logits(input, target, reduction="mean", weight=None):
     """Binary cross-entropy of logits; weight (N,): row weights"""
-    from .losses import BCEWithLogitsLoss
     return BCEWithLogitsLoss(reduction)(input, target, weight)
+
+
+def _method(function, swapped=False):
+    def method(self, other):
+        return function(other, self) if swapped else function(self, other)
+    return method
+
+
+for _name, _function in {"add": add, "sub": subtract, "mul": multiply, "truediv": divide, "matmul": matmul}.items():
+    setattr(Tensor, f"__{_name}__", _method(_function))
+    setattr(Tensor, f"__r{_name}__", _method(_function, swapped=True))
+Tensor.__pow__ = _method(power)
+Tensor.__neg__ = lambda self: multiply(self, -1.0)
+Tensor.__getitem__ = getitem
+Tensor.reshape = lambda self, *shape: reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape)
+Tensor.sum, Tensor.mean = lambda self: sum(self), lambda self: mean(self)

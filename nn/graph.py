@@ -1,12 +1,10 @@
 """The graph of a forward: what a trace writes down. Traced tensors have a shape and no values."""
 import os
 import sys
-import traceback
 
 import numpy as np
 
-from . import functional as F
-from . import ops
+from . import ops, root
 from .parameter import Parameter
 from .tensor import Tensor
 
@@ -16,6 +14,7 @@ _NUMPY = os.path.dirname(os.path.abspath(np.__file__))
 
 def _user_line():
     """The innermost line outside this package and NumPy, where the user's forward does what cannot be traced."""
+    import traceback  # only where something goes wrong
     for frame in reversed(traceback.extract_stack()):
         if not os.path.abspath(frame.filename).startswith((_HERE, _NUMPY)):
             return f"{os.path.basename(frame.filename)}, line {frame.lineno}: {frame.line}"
@@ -145,11 +144,11 @@ def trace(model, widths, dtype, training):
     graph = Graph(widths, dtype)
     modes = [(module, module.training) for module in model.modules()]
     model.train(training)
-    before = F.enter_root(0)
+    before = root.enter_root(0)
     try:
         out = model.forward(*graph.inputs)
     finally:
-        F.leave_root(before)
+        root.leave_root(before)
         for module, mode in modes:
             module.training = mode
     if not isinstance(out, Symbol) or out.graph is not graph:

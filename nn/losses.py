@@ -1,10 +1,10 @@
 """Losses as modules. Each knows its kernel, how it reads targets, and the link that turns raw outputs into what users expect."""
 import numpy as np
 
-from . import functional as F
-from . import ops
+from . import eager_ops, ops
+from .loss_value import linked_input, loss_value
 from .module import Module
-from .tensor import Tensor, as_tensor
+from .tensor import Tensor, apply, as_tensor
 
 
 class Loss(Module):
@@ -25,13 +25,13 @@ class Loss(Module):
     def forward(self, input, target, weight=None):
         z = self.predictions(input)
         op, z, array, weight = self.plan(z, target, weight)
-        return F.loss_value(op, z, array, weight)
+        return loss_value(op, z, array, weight)
 
     def predictions(self, input):
         """The input as a tensor (N, O)."""
         z = as_tensor(input)
         if not z.traced and z.ndim == 1:
-            z = F.reshape(z, (-1, 1))
+            z = apply(eager_ops.Reshape((-1, 1)), z)
         if z.ndim != 2:
             raise ValueError(f"input must have shape (N, outputs), got {z.shape}")
         return z
@@ -106,7 +106,7 @@ class CrossEntropyLoss(Loss):
             raise ValueError("weight and label_smoothing cannot be combined: give row weights instead")
 
     def source(self, z):
-        return F.linked_input(z, "softmax", self.from_logits, "CrossEntropyLoss")
+        return linked_input(z, "softmax", self.from_logits, "CrossEntropyLoss")
 
     def operation(self, labels, logits):
         mean = self.reduction == "mean"
@@ -166,7 +166,7 @@ class BCELoss(_Binary):
     """-(t log p + (1 - t) log(1 - p)), mean over all elements, p probabilities; a Sigmoid that made them is merged into the kernel"""
 
     def source(self, z):
-        return F.linked_input(z, "sigmoid", False, "BCELoss")
+        return linked_input(z, "sigmoid", False, "BCELoss")
 
 
 class BCEWithLogitsLoss(_Binary):
@@ -175,7 +175,7 @@ class BCEWithLogitsLoss(_Binary):
     threshold = 0.0
 
     def source(self, z):
-        return F.linked_input(z, "sigmoid", True, "BCEWithLogitsLoss")
+        return linked_input(z, "sigmoid", True, "BCEWithLogitsLoss")
 
 
 def _numbers(name, value):

@@ -1,7 +1,7 @@
 """Module: parameters and sub-modules by name, and a forward that is written once."""
 import numpy as np
 
-from . import functional as F
+from . import root
 from .parameter import Parameter
 from .tensor import Tensor, as_tensor, grad_enabled
 
@@ -36,15 +36,15 @@ class Module:
         object.__delattr__(self, name)
 
     def __call__(self, *inputs, **kwargs):
-        if F.inside_root():
+        if root.inside_root():
             return self.forward(*inputs, **kwargs)
-        before = F.enter_root(self.forwards)
+        before = root.enter_root(self.forwards)
         if self.training and grad_enabled() and not any(isinstance(t, Tensor) and t.traced for t in inputs):
             self.forwards += 1
         try:
             return self.forward(*[as_tensor(t) if isinstance(t, np.ndarray) else t for t in inputs], **kwargs)
         finally:
-            F.leave_root(before)
+            root.leave_root(before)
 
     def forward(self, *inputs):
         """What the module computes."""

@@ -163,7 +163,7 @@ class Plan:
         records = np.zeros(len(self.calls), R.RECORD)
         places = {id(call): index for index, call in enumerate(self.calls)}
         for record, call in zip(records, self.calls):
-            record["op"], record["over"], record["phase"] = R.OPS[call.name], R.OVER.index(call.over), call.phase
+            record["op"], record["over"], record["phase"] = kernels.reference.OPS[call.name], R.OVER.index(call.over), call.phase
             record["chained"], record["real"] = call.chained, self.dtype == np.float64
             record["source"] = (call.source or self.dtype) == np.float64
             record["then"] = [-1 if t is None else places[id(t)] for t in call.then]

@@ -38,7 +38,7 @@ class Node:
 
 
 class Tensor:
-    """An array (float32, float64 or int64) and where it came from.
+    """An array (float32, float64 or int64) and where it came from. functional.py gives it its operators, backward.py backward().
 
     Made from anything np.asarray takes: floats keep float32 or float64, other numbers become the default dtype.
     """
@@ -105,14 +105,6 @@ class Tensor:
         """Index of the largest value, over all elements or along `axis`."""
         return self.numpy().argmax(axis=axis)
 
-    def backward(self, gradient=None):
-        """Add d(self)/d(leaf), times `gradient`, to .grad of every leaf that requires it.
-
-        gradient: None for a one-element tensor, else an array of this tensor's shape.
-        """
-        from .backward import run_backward
-        run_backward(self, gradient)
-
     def __array__(self, dtype=None, copy=None):
         return np.array(self.numpy(), dtype, copy=copy)
 
@@ -130,40 +122,6 @@ class Tensor:
     def __repr__(self):
         tail = ", requires_grad=True" if self.requires_grad else ""
         return f"tensor({np.array2string(self._array, separator=', ', prefix='tensor(')}{tail})"
-
-    def __getitem__(self, key):
-        from . import functional
-        return functional.getitem(self, key)
-
-    def reshape(self, *shape):
-        """The same values in another shape."""
-        from . import functional
-        return functional.reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape)
-
-    def sum(self):
-        """Sum of all elements."""
-        from . import functional
-        return functional.sum(self)
-
-    def mean(self):
-        """Mean of all elements."""
-        from . import functional
-        return functional.mean(self)
-
-
-def _arithmetic(name, swapped=False):
-    def method(self, other):
-        from . import functional
-        a, b = (other, self) if swapped else (self, other)
-        return getattr(functional, name)(a, b)
-    return method
-
-
-for _symbol, _name in {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "matmul": "matmul"}.items():
-    setattr(Tensor, f"__{_symbol}__", _arithmetic(_name))
-    setattr(Tensor, f"__r{_symbol}__", _arithmetic(_name, swapped=True))
-Tensor.__pow__ = _arithmetic("power")
-Tensor.__neg__ = lambda self: self * -1.0
 
 
 def as_real(data, dtype=None):

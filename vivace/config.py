@@ -1,6 +1,5 @@
 """What this installation uses."""
 import os
-import platform
 
 import numpy as np
 
@@ -10,6 +9,8 @@ from . import threads
 
 def show_config(verbose=True):
     """Print and return a dict: backend, level, threads, precisions, versions."""
+    import platform
+
     from . import __version__
     chosen = kernels.which()
     config = {

@@ -36,8 +36,12 @@ cdef inline Py_ssize_t lanes_of(int real_type) noexcept nogil:
     return PANEL_f32 if real_type == 0 else PANEL_f64
 
 
+cdef inline Py_ssize_t tile_columns_of(const int64_t* dim) noexcept nogil:
+    return max((dim[1] + TILE_COLUMNS - 1) // TILE_COLUMNS, 1)  # a layer without inputs still has a bias
+
+
 cdef inline Py_ssize_t tiles_of(const int64_t* dim) noexcept nogil:
-    return ((dim[2] + TILE_ROWS - 1) // TILE_ROWS) * ((dim[1] + TILE_COLUMNS - 1) // TILE_COLUMNS)
+    return (dim[2] + TILE_ROWS - 1) // TILE_ROWS * tile_columns_of(dim)
 
 
 cdef inline Py_ssize_t units_of(int over, const int64_t* dim) noexcept nogil:
@@ -52,7 +56,7 @@ cdef class Kernel:
     cdef readonly object plain
     cdef readonly str __name__
     cdef readonly str __doc__
-    cdef object signature
+    cdef object bind
     cdef vv_entry entry
     cdef int over
     cdef int n_arrays
@@ -63,7 +67,8 @@ cdef class Kernel:
 
     @property
     def __signature__(self):
-        return self.signature
+        import inspect
+        return inspect.signature(reference.KERNELS[self.__name__].plain)
 
     def __repr__(self):
         return f"<kernel {self.__name__}, level {LEVEL}>"
@@ -72,9 +77,7 @@ cdef class Kernel:
         cdef vv_args a
         cdef Py_ssize_t units
         if kwargs:
-            bound = self.signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            args = bound.args
+            args = self.bind(args, kwargs)
         memset(&a, 0, sizeof(vv_args))
         if not self.arrays_fit(args, &a):
             self.refuse(args)
@@ -86,10 +89,8 @@ cdef class Kernel:
             self.entry(&a, 0, units)
 
     cdef refuse(self, tuple args):
-        bound = self.signature.bind(*args)
-        bound.apply_defaults()
-        contract.check(self.spec, bound.args)
-        raise TypeError(f"{self.__name__}: these arguments do not fit {self.signature}")
+        contract.check(self.spec, self.bind(args, {}))
+        raise TypeError(f"{self.__name__}: these arguments do not fit its signature")
 
     cdef bint arrays_fit(self, tuple args, vv_args* a) except -1:
         cdef int i, typenum, floating = -1, filled = 0
@@ -214,8 +215,7 @@ cdef define(str name, vv_entry entry):
     function = reference.KERNELS[name]
     spec = function.spec
     face.spec, face.plain, face.__name__, face.__doc__ = spec, face, name, function.__doc__
-    import inspect
-    face.signature = inspect.signature(function.plain)
+    face.bind = contract.Binder(function.plain)
     face.entry, face.over = entry, _OVER[spec.over]
     face.n_arrays, face.n_scalars = len(spec.arrays), len(spec.scalars)
     face.checked = spec.also is not None

@@ -23,7 +23,7 @@ cdef struct Tile:
 
 cdef inline Tile tile_at(Py_ssize_t t, const int64_t* dim) noexcept nogil:
     cdef Tile tile
-    cdef Py_ssize_t columns = (dim[1] + TILE_COLUMNS - 1) // TILE_COLUMNS
+    cdef Py_ssize_t columns = tile_columns_of(dim)
     tile.o0 = t // columns * TILE_ROWS
     tile.i0 = t % columns * TILE_COLUMNS
     tile.o1 = min(tile.o0 + TILE_ROWS, dim[2])

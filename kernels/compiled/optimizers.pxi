@@ -2,9 +2,9 @@
 cdef extern from "kernels.h" nogil:
     void sgd_f32(const float*, float*, float*, Py_ssize_t, float, float, float, float, int, int)
     void sgd_f64(const double*, double*, double*, Py_ssize_t, double, double, double, double, int, int)
-    void adam_f32(const float*, float*, float*, float*, Py_ssize_t, float, float, float, float, float, float, float, float, float)
+    void adam_f32(const float*, float*, float*, float*, Py_ssize_t, float, float, float, float, float, float, float, float, float, int)
     void adam_f64(const double*, double*, double*, double*, Py_ssize_t, double, double, double, double, double, double, double,
-                  double, double)
+                  double, double, int)
 
 
 cdef void sgd_update_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
@@ -18,22 +18,23 @@ cdef void sgd_update_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept no
                 nesterov, first)
 
 
-cdef inline void adam_step(vv_args* a, Py_ssize_t lo, Py_ssize_t hi, double shrink, double decay) noexcept nogil:
+cdef inline void adam_step(vv_args* a, Py_ssize_t lo, Py_ssize_t hi, double shrink, double decay, int coupled) noexcept nogil:
     cdef double beta1 = a.s[1], beta2 = a.s[2], eps = a.s[3], step = a.s[0] / a.s[5], root = 1 / sqrt(a.s[6])
     if a.real == 0:
         adam_f32(<float*>a.buf[0] + lo, <float*>a.buf[1] + lo, <float*>a.buf[2] + lo, <float*>a.buf[3] + lo, hi - lo, <float>shrink,
-                 <float>decay, <float>beta1, <float>(1 - beta1), <float>beta2, <float>(1 - beta2), <float>eps, <float>step, <float>root)
+                 <float>decay, <float>beta1, <float>(1 - beta1), <float>beta2, <float>(1 - beta2), <float>eps, <float>step, <float>root,
+                 coupled)
     else:
         adam_f64(<double*>a.buf[0] + lo, <double*>a.buf[1] + lo, <double*>a.buf[2] + lo, <double*>a.buf[3] + lo, hi - lo, shrink,
-                 decay, beta1, 1 - beta1, beta2, 1 - beta2, eps, step, root)
+                 decay, beta1, 1 - beta1, beta2, 1 - beta2, eps, step, root, coupled)
 
 
 cdef void adam_update_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
-    adam_step(a, lo, hi, 1.0, a.s[4])
+    adam_step(a, lo, hi, 1.0, a.s[4], True)
 
 
 cdef void adamw_update_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
-    adam_step(a, lo, hi, 1.0 - a.s[0] * a.s[4], 0.0)
+    adam_step(a, lo, hi, 1.0 - a.s[0] * a.s[4], 0.0, False)
 
 
 cdef void clip_norm_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:

@@ -274,13 +274,15 @@ static void F(sgd)(const REAL *g, REAL *p, REAL *m, ptrdiff_t n, REAL lr, REAL m
         STORE(p, i, n, w - step * d);
     }
 }
-/* shrink is 1 - lr weight_decay (AdamW) or 1; decay the coupled weight decay (Adam) or 0 */
+/* shrink is 1 - lr weight_decay (AdamW) or 1; decay the weight decay of the gradient, where it is coupled (Adam): 0 times an infinite
+   weight would be NaN */
 static void F(adam)(const REAL *g, REAL *p, REAL *m, REAL *v, ptrdiff_t n, REAL shrink, REAL decay, REAL beta1, REAL rest1, REAL beta2,
-                    REAL rest2, REAL eps, REAL step, REAL root) {
+                    REAL rest2, REAL eps, REAL step, REAL root, int coupled) {
     const VEC s = F(all)(shrink), wd = F(all)(decay), b1 = F(all)(beta1), r1 = F(all)(rest1), b2 = F(all)(beta2), r2 = F(all)(rest2),
               e = F(all)(eps), lr = F(all)(step), c = F(all)(root);
     EACH(i, n) {
-        VEC w = LOAD(p, i, n) * s, d = LOAD(g, i, n) + wd * w;
+        VEC w = LOAD(p, i, n) * s, d = LOAD(g, i, n);
+        if (coupled) d += wd * w;
         VEC mean = b1 * LOAD(m, i, n) + r1 * d, square = b2 * LOAD(v, i, n) + r2 * d * d;
         STORE(m, i, n, mean);
         STORE(v, i, n, square);

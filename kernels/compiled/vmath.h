@@ -59,11 +59,11 @@ INLINE vec_f64 expm1_core_f64(vec_f64 x, int_f64 *n) {
         return times_power_##T(y, n);                                                                                          \
     }                                                                                                                          \
     INLINE vec_##T silu_##T(vec_##T x) { /* x times sigmoid, scaled last: sigmoid may be subnormal where the product is not */ \
+        x = select_##T(x < LOW, all_##T(LOW), x); /* there the product is -0 already */                                        \
         int_##T n, negative = x < 0;                                                                                           \
         vec_##T y = exp_parts_##T(-abs_##T(x), &n), e = times_power_##T(y, n);                                                 \
         vec_##T z = x * select_##T(negative, y, all_##T(1)) / (all_##T(1) + e);                                                \
-        z = times_power_##T(z, n & negative);                                                                                  \
-        return select_##T(x == -INFINITY, all_##T(-0.0f), z);                                                                  \
+        return times_power_##T(z, n & negative);                                                                               \
     }
 DEFINE_EXP(f32, -110.0f, 100.0f, 127, 23)
 DEFINE_EXP(f64, -760.0, 720.0, 1023, 52)
@@ -82,10 +82,12 @@ INLINE vec_f64 expm1_f64(vec_f64 x) {
     return fma_f64(s, q, s - 1.0);
 }
 
-/* --- sigmoid = (x >= 0 ? 1 : e) / (1 + e), e = exp(-|x|) */
+/* --- sigmoid = (x >= 0 ? 1 : e) / (1 + e), e = exp(-|x|). For small e, e - e (e / (1 + e)) is equal and loses less to the rounding
+   of 1 + e: 1.7 instead of 2.3 ULP. */
 INLINE vec_f32 sigmoid_f32(vec_f32 x) {
-    vec_f32 e = exp_f32(-abs_f32(x));
-    return select_f32(x < 0.0f, e, all_f32(1.0f)) / (1.0f + e);
+    int_f32 negative = x < 0.0f;
+    vec_f32 e = exp_f32(-abs_f32(x)), q = select_f32(negative, e, all_f32(1.0f)) / (1.0f + e);
+    return select_f32(negative & (e < 0.4f), fma_f32(-e, q, e), q);
 }
 INLINE vec_f64 sigmoid_f64(vec_f64 x) {
     vec_f64 e = exp_f64(-abs_f64(x));
@@ -101,7 +103,7 @@ INLINE vec_f32 tanh_f32(vec_f32 x) {
     p = fma_f32(p, z, all_f32(-5.37397155531e-2f));
     p = fma_f32(p, z, all_f32(1.33314422036e-1f));
     p = fma_f32(p, z, all_f32(-3.33332819422e-1f));
-    return select_f32(a < 0.625f, fma_f32(p * z, x, x), copysign_f32(big, x));
+    return copysign_f32(select_f32(a < 0.625f, fma_f32(p * z, x, x), big), x); /* the sign of x = -0 would be lost in the sum */
 }
 INLINE vec_f64 tanh_f64(vec_f64 x) {
     vec_f64 a = abs_f64(x), m = expm1_f64(-2.0 * a);

@@ -4,18 +4,18 @@ import time
 import numpy as np
 
 from ..contract import ACTIVATIONS, lanes
+from ..record import ROW_STREAM, STEP_STREAM
 
 _REALS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def run_plan(records, spaces, table, workspace, rows, batch, row_block, start, last_step, threads, seconds, book=None):
+def run_plan(records, spaces, table, workspace, rows, batch, row_block, start, last_step, threads, seconds, book):
     """Run steps start..last_step of one epoch: (step, phase, status); status "finished", "time" or "not finite".
 
     records: record.RECORD array sorted by phase. spaces: one array or None per space. table: (steps, columns) hyperparameters.
-    workspace: a dict that lives as long as the plan; calls prepared once are kept in it. start: (step, phase).
+    workspace: a dict that lives as long as the plan; calls prepared once are kept in it. start: (step, phase). book: kernels by name,
+    in the order of their numbers.
     """
-    if book is None:
-        from . import KERNELS as book
     step, phase = start
     deadline = time.monotonic() + seconds
     phases = int(records["phase"][-1]) + 1
@@ -37,12 +37,12 @@ def _calls(records, spaces, workspace, n, book):
     """The calls of every phase for a batch of n rows, prepared once per n and kept while the spaces are the same arrays."""
     key = (n, tuple(map(id, spaces)))
     if key not in workspace:
-        from ..record import NAMES
+        names = tuple(book)
         while len(workspace) >= 4:
             workspace.pop(next(iter(workspace)))
         phases = [[] for _ in range(int(records["phase"][-1]) + 1)]
         for record in records:
-            phases[record["phase"]].append(_Call(record, book[NAMES[record["op"]]], NAMES[record["op"]], spaces, n))
+            phases[record["phase"]].append(_Call(record, names[record["op"]], book, spaces, n))
         workspace[key] = phases, list(spaces)
     return workspace[key][0]
 
@@ -50,10 +50,8 @@ def _calls(records, spaces, workspace, n, book):
 class _Call:
     """One record bound to arrays: what does not change from step to step is looked up once."""
 
-    def __init__(self, record, function, name, spaces, n):
-        from . import KERNELS
-        self.spec = KERNELS[name].spec
-        self.function = function.plain
+    def __init__(self, record, name, book, spaces, n):
+        self.spec, self.function = book[name].spec, book[name].plain
         self.is_loss = name == "mean_loss"
         sizes = dict(zip("NIOM", (int(d) for d in record["dim"])))
         sizes["N"] = n if sizes["N"] < 0 else sizes["N"]
@@ -78,7 +76,6 @@ class _Call:
         return _REALS[record["source" if array.type == "any" else "real"]]
 
     def _bind(self, ref, place, shape, dtype, spaces):
-        from ..record import ROW_STREAM, STEP_STREAM
         space, offset = ref >> 48, ref & ((1 << 48) - 1)
         if ref < 0 or spaces[space] is None:
             self.arguments.append(None)

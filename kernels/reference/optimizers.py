@@ -2,7 +2,6 @@
 import numpy as np
 
 from ..contract import kernel
-
 from .linear import tree_sum
 
 __all__ = ["sgd_update", "adam_update", "adamw_update", "clip_norm"]

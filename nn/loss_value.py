@@ -1,0 +1,37 @@
+"""A loss on the tape: its value with its gradient in one pass, and the link function that its input may carry."""
+import warnings
+
+import numpy as np
+
+from .. import kernels
+from . import eager_ops, ops
+from .tensor import Node, grad_enabled, wrap
+
+
+def loss_value(op, z, target, weight):
+    """The scalar of loss `op` for predictions z (N, O), a prepared target and row weights (or None), with its gradient on the tape."""
+    k = kernels.get()
+    wanted = grad_enabled() and z.requires_grad
+    dz = np.empty_like(z._array) if wanted else None
+    l, s = np.empty(len(z), z.dtype), np.empty(2)
+    op.rows(k, z._array, target, weight, l, dz)
+    k.mean_loss(l, weight, s)
+    value = s[0] if not op.mean else (s[0] / s[1] if s[1] != 0 else 0.0)
+    result = wrap(np.asarray(value, z.dtype))
+    if wanted:
+        result.requires_grad = True
+        result.node = Node(eager_ops.LossValue(dz), (z,), result._array)
+    return result
+
+
+def linked_input(z, link, from_logits, loss):
+    """The logits behind `z` when its producer is the loss's own link and it takes probabilities; a warning when they would be
+    applied twice. Returns (tensor, whether it is logits)."""
+    producer = z.producer() if z.traced else (z.node and (z.node.op, z.node.inputs))
+    linked = producer and isinstance(producer[0], ops.Activation) and producer[0].function == link
+    if linked and not from_logits:
+        return producer[1][0], True
+    if linked:
+        warnings.warn(f"{loss} expects logits but its input is the output of {link}, which is then applied twice: remove the {link}, "
+                      f"or take {'from_logits=False' if link == 'softmax' else 'BCELoss'}", stacklevel=4)
+    return z, from_logits
