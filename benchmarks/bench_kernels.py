@@ -2,6 +2,9 @@
 
     pytest benchmarks/bench_kernels.py -o python_files=bench_*.py --benchmark-enable
 """
+import contextlib
+import importlib.util
+
 import numpy as np
 import pytest
 
@@ -68,6 +71,17 @@ def check(name, run):
     for got, expected in zip(_written(reference.spec, arrays), _written(reference.spec, wide)):
         scale = max(1.0, float(np.abs(expected).max()))
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=2e-6 * scale, err_msg=name)
+
+
+@pytest.fixture(autouse=True)
+def one_blas_thread():
+    """A kernel uses one thread, so NumPy's products do too where threadpoolctl can say so."""
+    limit = contextlib.nullcontext()
+    if importlib.util.find_spec("threadpoolctl"):
+        from threadpoolctl import threadpool_limits
+        limit = threadpool_limits(1, user_api="blas")
+    with limit:
+        yield
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -5,6 +5,7 @@ in turns, so that a slow moment of the machine meets all of them; the median ove
 """
 import argparse
 import contextlib
+import functools
 import importlib.util
 import math
 import sys
@@ -17,11 +18,11 @@ from .. import kernels, nn, optim
 from ..trainer import Trainer
 from .numpy_mlp import NumpyMLP
 
-CASES = (((64, 128, 10), 32), ((784, 512, 256, 10), 128))
+CASES = (((64, 128, 10), 32, 200), ((784, 512, 256, 10), 128, 20))
+"""Sizes, batch, and steps per epoch when timed."""
 TOLERANCE = 1e-4
 """Largest relative difference of an epoch's loss, of 4 epochs of 5 steps."""
 TURNS = 5
-STEPS = 50  # per epoch when timed
 SETTLE = 0.1
 """Seconds that each runs before it is timed: idle threads of the one before spin on for tens of milliseconds (OpenBLAS: 30)."""
 
@@ -63,7 +64,7 @@ class Numpy:
     def losses(self, X, y, epochs):
         """The loss of each epoch, rows in the Trainer's order."""
         losses, order = [], np.empty(len(X), np.int64)
-        with _blas_threads(self.blas):
+        with _controller().limit(limits=self.blas, user_api="blas") if self.blas else contextlib.nullcontext():
             for _ in range(epochs):
                 kernels.permutation(order, 0, self.epoch)
                 losses.append(self.net.fit_epoch(X, y, self.batch_size, order))
@@ -75,11 +76,11 @@ class Numpy:
         return self.blas or "?"
 
 
-def _blas_threads(count):
-    if count is None:
-        return contextlib.nullcontext()
-    from threadpoolctl import threadpool_limits
-    return threadpool_limits(count, user_api="blas")
+@functools.cache
+def _controller():
+    """Made once: it looks through all loaded libraries, which takes milliseconds that are not NumPy's."""
+    from threadpoolctl import ThreadpoolController
+    return ThreadpoolController()
 
 
 def _data(sizes, rows):
@@ -109,9 +110,9 @@ def verify(sizes, batch_size):
     return worst
 
 
-def measure(sizes, batch_size, seconds):
+def measure(sizes, batch_size, steps, seconds):
     """[(name, threads, microseconds per step)], medians over turns, in about `seconds`; each at its best number of threads."""
-    X, y = _data(sizes, STEPS * batch_size)
+    X, y = _data(sizes, steps * batch_size)
     peers = trainers(sizes, batch_size)
     taken = {peer: [] for peer in peers}
     share = max(seconds / len(peers) / TURNS - SETTLE, SETTLE)
@@ -120,7 +121,7 @@ def measure(sizes, batch_size, seconds):
             epoch = _settle(peer, X, y)
             if turn:  # the first turn warms up
                 epochs = max(1, int(share / epoch))
-                taken[peer].append(_seconds(peer, X, y, epochs) / epochs / STEPS)
+                taken[peer].append(_seconds(peer, X, y, epochs) / epochs / steps)
     rows = [(peer.name, peer.threads, median(taken[peer]) * 1e6) for peer in peers]
     names = dict.fromkeys(row[0] for row in rows)
     return [min((row for row in rows if row[0] == name), key=lambda row: row[2]) for name in names]
@@ -182,14 +183,16 @@ def main(argv=None):
     seconds = parser.parse_args(argv).seconds
     which = kernels.which()
     print(f"one training step, float32, Adam, cross-entropy, ReLU; {which['backend']} backend, level {which['isa']}", flush=True)
-    for sizes, batch_size in CASES:
+    if which["available"]["numba"]:
+        print("verifying first; the numba backend compiles itself for that, which takes a while", file=sys.stderr)
+    for sizes, batch_size, steps in CASES:
         try:
             worst = verify(sizes, batch_size)
         except Failed as failure:
             print(f"vivace bench: {failure}", file=sys.stderr)
             return 1
         print(f"\n{_title(sizes, batch_size)}: losses of 20 steps agree to {worst:.0e}", flush=True)
-        rows, top = measure(sizes, batch_size, seconds / len(CASES)), peak()
+        rows, top = measure(sizes, batch_size, steps, seconds / len(CASES)), peak()
         print("\n".join(table(rows, flops(sizes, batch_size), top)))
         print(f"  peak: {top:.0f} GFLOP/s per thread, measured now", flush=True)
     print("\nNumPy is benchmarks/numpy_mlp.py; NumPy and the Cython backend stand at the better of 1 and 2 threads")

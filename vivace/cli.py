@@ -53,25 +53,25 @@ def _train_parser(commands):
     from .datasets import NAMES
     train = commands.add_parser(
         "train", help="train a network on a built-in data set and report its score on untouched rows",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         description="Train a network on a data set, stop early by a validation part, report the score on untouched test rows. "
                     "The saved model takes inputs as they come: their standardisation is folded into its first layer "
                     "(and a regression target's into its last).")
     train.add_argument("data", metavar="NAME", help=f"one of {', '.join(NAMES)}")
     option = train.add_argument
-    option("--hidden", type=_widths, default="128", metavar="W,W", help="widths of the hidden layers; none for a linear model")
-    option("--epochs", type=_positive(int), default=100, help="passes over the training rows, at most")
-    option("--batch-size", type=_positive(int), default=32, help="rows per step")
-    option("--lr", type=_positive(float), default=2e-3, help="learning rate")
-    option("--optimizer", choices=OPTIMIZERS, default="adamw", help="update rule")
-    option("--dropout", type=_fraction, default=0.1, help="part of the hidden units dropped in training")
-    option("--patience", type=_positive(int), default=10, help="epochs without a better validation loss before stopping")
-    option("--seed", type=_natural, default=0, help="decides split, first weights, order and dropout")
-    option("--seeds", type=_positive(int), default=1, metavar="K", help="train with K seeds, --seed and up, and print the mean")
-    option("--threads", type=_positive(int), default=None, help="threads; by default a cost model chooses")
-    option("--max-time", type=_positive(float), default=None, metavar="SECONDS", help="time of one fit, at most")
-    option("--out", default="model.vivace", metavar="FILE", help="where the model of the first seed goes")
-    option("--plot", default="curves.png", metavar="FILE", help="where the picture of its curves goes")
+    option("--hidden", type=_widths, default="128", metavar="W,W", help="hidden widths (%(default)s), or none")
+    option("--epochs", type=_positive(int), default=100, metavar="N", help="passes over the training rows, at most (%(default)s)")
+    option("--batch-size", type=_positive(int), default=32, metavar="N", help="rows per step (%(default)s)")
+    option("--lr", type=_positive(float), default=2e-3, metavar="X", help="learning rate (%(default)s)")
+    option("--optimizer", choices=OPTIMIZERS, default="adamw", help="update rule (%(default)s)")
+    option("--dropout", type=_fraction, default=0.1, metavar="X", help="part of hidden units dropped in training (%(default)s)")
+    option("--patience", type=_positive(int), default=10, metavar="N",
+           help="epochs to wait for a better validation loss (%(default)s)")
+    option("--seed", type=_natural, default=0, metavar="N", help="decides split, first weights, order and dropout (%(default)s)")
+    option("--seeds", type=_positive(int), default=1, metavar="K", help="train with K seeds, print the mean (%(default)s)")
+    option("--threads", type=_positive(int), default=None, metavar="N", help="threads (chosen by the size of a step)")
+    option("--max-time", type=_positive(float), default=None, metavar="SECONDS", help="time of one fit, at most (no limit)")
+    option("--out", default="model.vivace", metavar="FILE", help="where the model of the first seed goes (%(default)s)")
+    option("--plot", default="curves.png", metavar="FILE", help="where the picture of its curves goes (%(default)s)")
     option("--quiet", action="store_true", help="no progress, only results")
     train.set_defaults(run=_train)
 

@@ -1,4 +1,5 @@
 """What fit shows while it runs, on standard error: one bar for the whole run, or one line per epoch."""
+import os
 import sys
 import time
 
@@ -56,8 +57,8 @@ class Progress:
         if self.bar is None:
             self.bar = _bar_class()(
                 total=self.epochs * self.samples, initial=epoch * self.samples, unit=" samples", unit_scale=True,
-                file=self.stream, mininterval=REFRESH, dynamic_ncols=True,
-                bar_format="{desc} {bar:20} {percentage:3.0f}% [{elapsed}<{remaining}, {rate_fmt}]{postfix}")
+                file=self.stream, mininterval=REFRESH, **_width(self.stream),
+                bar_format="{desc} {bar:10} {percentage:3.0f}%{postfix}  {rate_fmt} [{elapsed}<{remaining}]")
         self.bar.set_description_str(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
         self.bar.set_postfix_str("  ".join([*loss, *self.last]), refresh=False)
         self.bar.update(position - self.bar.n)
@@ -70,6 +71,15 @@ def _bar_class():
         monitor_interval = 0  # no watcher thread of its own: fit already returns often, and forks stay safe
 
     return Bar
+
+
+def _width(stream):
+    """The terminal's size, followed while it changes; 100 x 20 where it tells none: tqdm would draw nothing for 0 x 0."""
+    try:
+        columns, lines = os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError, AttributeError):
+        columns, lines = 0, 0
+    return {"dynamic_ncols": True} if columns > 2 and lines > 2 else {"ncols": 100, "nrows": 20}
 
 
 def scores(logs):

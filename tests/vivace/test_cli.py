@@ -1,4 +1,5 @@
 """The command line: what is printed, what is written, how bad input ends."""
+import io
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 import vivace as vv
 from vivace import cli, datasets
 from vivace.batches import batches
+from vivace.progress import Progress
 
 
 def run(capsys, *argv):
@@ -203,3 +205,45 @@ def test_batches_errors_come_at_the_call(argument, value, error):
     arguments = {"X": np.zeros((4, 2)), "y": np.zeros(4), argument: value}
     with pytest.raises(ValueError, match=error):
         batches(**arguments)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+LOGS = {"loss": 0.12341, "accuracy": 0.9, "val_loss": 0.14, "val_accuracy": 0.9611, "lr": 0.1, "seconds": 1.0,
+        "samples_per_second": 1.23e6}
+
+
+def show(verbose, stream, monkeypatch, logs):
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Progress(verbose, 20, 100) as progress:
+        progress.update(2, 50, 0.5)
+        progress.end_epoch(2, logs)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("verbose", ["auto", 2])
+def test_progress_is_a_line_per_epoch(verbose, monkeypatch):
+    text = show(verbose, io.StringIO(), monkeypatch, LOGS)
+    assert text == "epoch 3/20  loss 0.1234  val_loss 0.1400  val_accuracy 0.961  1.2M samples/s\n"
+    training = {name: value for name, value in LOGS.items() if not name.startswith("val_")} | {"samples_per_second": 850.0}
+    assert show(2, io.StringIO(), monkeypatch, training) == "epoch 3/20  loss 0.1234  accuracy 0.900  850 samples/s\n"
+
+
+@pytest.mark.parametrize("verbose, stream", [("auto", Terminal()), (1, io.StringIO()), (True, io.StringIO())])
+def test_progress_is_a_bar_on_a_terminal(verbose, stream, monkeypatch):
+    text = show(verbose, stream, monkeypatch, LOGS)
+    last = text.split("\r")[-1]
+    assert "epoch 3/20" in last and "15%, loss 0.1234  val_loss 0.1400  val_accuracy 0.961" in last and "samples/s" in last
+
+
+def test_progress_can_be_silent(monkeypatch):
+    for verbose in (0, False):
+        assert show(verbose, Terminal(), monkeypatch, LOGS) == ""
+    monkeypatch.setattr(sys, "stderr", None)
+    Progress(2, 20, 100).end_epoch(0, LOGS)
+    for verbose in (3, "yes", None):
+        with pytest.raises(ValueError, match='verbose must be "auto", 0, 1 or 2, got'):
+            Progress(verbose, 1, 1)
