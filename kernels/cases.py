@@ -91,8 +91,8 @@ _activation = [dict(activation=name, alpha=0.25) for name in ACTIVATIONS]
 _means = [dict(mean=False)]
 _adam = dict(lr=0.05, beta1=0.8, beta2=0.99, correction1=1 - 0.8 ** 3, correction2=1 - 0.99 ** 3)
 _draws = [dict(p=0.25, seed=7 + (9 << 40), op=3, step=11), dict(p=0.0), dict(p=1.0, seed=1)]
-_columns = [dict(start_x=lambda s: s["I"] - min(s["I"], s["O"]), start_y=lambda s: s["O"] // 2, width=lambda s: min(s["I"], s["O"]) // 2),
-            dict(width=lambda s: min(s["I"], s["O"]))]
+_columns = [dict(width=lambda s: min(s["I"], s["O"])),
+            dict(start_x=lambda s: s["I"] // 2, start_y=lambda s: s["O"] // 2, width=lambda s: min(s["I"], s["O"]) // 2)]
 SCALARS = {
     "linear_forward": _activation, "linear_backward_input": _activation,
     "leaky_relu_forward": [dict(alpha=0.3)], "leaky_relu_backward": [dict(alpha=0.3)],
@@ -137,7 +137,8 @@ def make(kernel, sizes, dtype, absent=(), seed=0, source=None, **scalars):
     """The arguments of one call. absent: optional arrays given as None; source: the type of an ":any" array."""
     spec = reference.KERNELS[kernel].spec
     rng = np.random.default_rng([seed, *kernel.encode()])
-    chosen = {name: scalars[name](sizes) if callable(scalars.get(name)) else scalars.get(name, default) for name, default in spec.scalars}
+    chosen = {name: scalars.get(name, default) for name, default in spec.scalars}
+    chosen = {name: value(sizes) if callable(value) else value for name, value in chosen.items()}
     made = {**sizes, **chosen}
     for array in spec.arrays:
         kind = {"int": np.int64, "f64": np.float64, "any": source or dtype}.get(array.type, dtype)
@@ -161,7 +162,8 @@ def sizes_of(kernel, grid=GRID, long=LONG):
     spec = reference.KERNELS[kernel].spec
     letters = list(dict.fromkeys(d for a in spec.arrays for d in a.dims if d.isalpha() and d not in "LQ" or d == "*"))
     if letters == ["*"]:
-        return [{"*": shape} for n in (*grid, *long.get("*", ())) for shape in ((n,), (3, n))] + [{"*": (0, 3)}, {"*": (2, 3, 5)}, {"*": ()}]
+        shapes = [shape for n in (*grid, *long.get("*", ())) for shape in ((n,), (3, n))]
+        return [{"*": shape} for shape in (*shapes, (0, 3), (2, 3, 5), ())]
     sizes = [dict(BASE, **{letter: n}) for letter in letters for n in (*grid, *long.get(letter, ()))]
     if kernel.startswith("linear"):
         sizes += [dict(BASE, N=n, I=i, O=o) for n, i, o in TOGETHER]
@@ -176,13 +178,15 @@ def variants(kernel):
 
 
 def cases(kernel, dtype, grid=GRID, long=LONG):
-    """All calls of a kernel worth making: every size with the defaults, every variant at one odd size and at an empty one."""
-    return [Case(kernel, f"{s} {absent} {row}", make(kernel, s, dtype, absent, **row)) for s, absent, row in _calls(kernel, grid, long)]
+    """All calls of a kernel worth making: every size with the defaults, every variant at two sizes and at an empty one."""
+    return [Case(kernel, f"{sizes} {absent} {row}", make(kernel, sizes, dtype, absent, **row))
+            for sizes, absent, row in _calls(kernel, grid, long)]
 
 
 def _calls(kernel, grid, long):
     sizes = sizes_of(kernel, grid, long)
-    some = [s for s in sizes if all(np.prod(v) for v in s.values())][-1:] + [s for s in sizes if not all(np.prod(v) for v in s.values())][:1]
+    full = [s for s in sizes if all(np.prod(v) for v in s.values())]
+    some = [full[len(full) // 2], full[-1], *[s for s in sizes if s not in full][:1]]
     return [(s, (), {}) for s in sizes] + [(s, absent, row) for absent, row in variants(kernel)[1:] for s in some]
 
 

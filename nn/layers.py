@@ -90,6 +90,7 @@ class Sequential(Module):
     def append(self, module):
         """Add a module at the end; returns self."""
         self._modules[str(len(self))] = module
+        self._changes[0] += 1
         return self
 
 
@@ -104,6 +105,7 @@ class ModuleList(Module):
     def append(self, module):
         """Add a module at the end; returns self."""
         self._modules[str(len(self))] = module
+        self._changes[0] += 1
         return self
 
     def __len__(self):

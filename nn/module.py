@@ -9,6 +9,8 @@ from .tensor import Tensor, as_tensor, grad_enabled
 class Module:
     """Base of everything that has parameters. A subclass sets parameters and modules as attributes and defines forward(*inputs)."""
 
+    _changes = [0]  # attributes set on any module so far: what was traced holds while this stands still
+
     def __init__(self):
         object.__setattr__(self, "_parameters", {})
         object.__setattr__(self, "_modules", {})
@@ -29,8 +31,11 @@ class Module:
             self._parameters.pop(name, None)
             self._modules.pop(name, None)
         object.__setattr__(self, name, value)
+        if name not in ("training", "forwards"):  # these are not part of a trace: train and eval are traced apart
+            self._changes[0] += 1
 
     def __delattr__(self, name):
+        self._changes[0] += 1
         self._parameters.pop(name, None)
         self._modules.pop(name, None)
         object.__delattr__(self, name)

@@ -218,6 +218,8 @@ class Plan:
         full[R.PACKED] = self.store.packed
         for space, array in spaces.items():
             full[space] = array
+        if table.shape[1] < len(self.columns):  # a forward that drops in evaluation too: as in the first step
+            table = np.zeros((last_step, len(self.columns)))
         workspace = self._workspace
         if hasattr(self.book, "ENGINE_SIZES"):
             need = threads * len(self.records) * self.book.ENGINE_SIZES["args"]

@@ -78,12 +78,19 @@ def seal(tensors, description):
 
     import numpy as np
     from safetensors.numpy import save as to_bytes
-    meta = {"vivace": json.dumps(description, allow_nan=False), "digest": EMPTY.decode()}
+    meta = {"vivace": json.dumps(description, allow_nan=False, default=_plain), "digest": EMPTY.decode()}
     # the writer stores memory as it stands: anything but row-major order would come back scrambled
-    raw = bytearray(to_bytes({name: np.ascontiguousarray(a) for name, a in tensors.items()}, metadata=meta))
+    raw = bytearray(to_bytes({name: np.asarray(a, order="C") for name, a in tensors.items()}, metadata=meta))
     at = raw.index(MARK + EMPTY) + len(MARK)
     raw[at:at + len(EMPTY)] = hashlib.sha256(raw).hexdigest().encode()
     return bytes(raw)
+
+
+def _plain(value):
+    """The Python number of a NumPy one."""
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
+        return value.item()
+    raise TypeError(f"a file holds numbers, text and lists of them, not {type(value).__name__}")
 
 
 def parse(raw, path="file"):
@@ -94,7 +101,8 @@ def parse(raw, path="file"):
     try:
         description = json.loads(json.loads(raw[8:8 + size])["__metadata__"]["vivace"], parse_constant=_no_constant)
         tensors = from_bytes(raw)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError, MemoryError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError, MemoryError,
+            SafetensorError) as error:
         raise FileError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
     found = description.get("format") if isinstance(description, dict) else None
     if found != FORMAT or isinstance(found, bool):
@@ -131,6 +139,11 @@ def count(value):
     return type(value) is int and 0 <= value < HUGE
 
 
+def seed(value):
+    """Whether `value` is an int in 0..2^64 - 1."""
+    return type(value) is int and 0 <= value < 1 << 64
+
+
 def number(value):
     """Whether `value` is an int or a float of moderate size."""
     return type(value) in (int, float) and abs(value) < 1e300
@@ -139,7 +152,8 @@ def number(value):
 def typed(value, kind, where="description"):
     """Raise FileError unless `value` is of `kind`:
 
-    a type, a tuple of kinds (any of them), a value such as None, a function that tells, [kind] for lists, {str: kind} for any names,
+    a type, a tuple of kinds (any of them), a value such as None, a function that tells, [kind] for lists,
+    {str: kind} for any names,
     {"name": kind, ...} for exactly these names.
     """
     if isinstance(kind, tuple):

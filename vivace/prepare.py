@@ -21,7 +21,7 @@ def inputs(X, dtype, widths=None):
 def _matrix(part, name, dtype):
     if isinstance(part, Tensor):
         part = part.numpy()
-    array = np.asarray(part)
+    array = _array(name, part)
     if array.dtype.kind in "OUSMmVc":
         raise TypeError(f"{name} must be numbers, got dtype {array.dtype}; vivace.estimators take text and categories")
     if array.ndim != 2:
@@ -35,9 +35,24 @@ def _matrix(part, name, dtype):
     if not array.flags.aligned:
         array = array.copy()
     if not _finite(array):
-        row, column = np.argwhere(~np.isfinite(array))[0]
-        raise ValueError(f"{name} must be finite, got {array[row, column]} at row {row}, column {column}")
+        raise _not_finite(name, array, ~np.isfinite(array))
+    if array.dtype.itemsize > dtype.itemsize and array.size and max(array.max(), -array.min()) > np.finfo(dtype).max:
+        raise _not_finite(name, array, np.abs(array) > np.finfo(dtype).max, f" in {dtype}")
     return array
+
+
+def _array(name, value):
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array of numbers: {error}") from None
+
+
+def _not_finite(name, array, wrong, where=""):
+    """The error for the first place where `wrong` is True."""
+    place = np.argwhere(wrong)[0]
+    at = ", ".join(f"{axis} {index}" for axis, index in zip(("row", "column"), place))
+    return ValueError(f"{name} must be finite{where}, got {array[tuple(place)]} at {at}")
 
 
 def _finite(array):
@@ -50,17 +65,21 @@ def targets(loss, y, outputs, dtype, rows, name="y"):
     """y as the loss takes it; errors name y."""
     if isinstance(y, Tensor):
         y = y.numpy()
-    array = np.asarray(y)
+    array = _array(name, y)
     if array.dtype.kind in "OUSMmVc":
         raise TypeError(f"{name} must be numbers (classes 0..C-1 or real values), got dtype {array.dtype}; vivace.estimators encode text")
+    if array.dtype.kind == "f" and not _finite(array):
+        raise _not_finite(name, array, ~np.isfinite(array))
+    given = array
     try:
-        array = loss.target(array, outputs, dtype)
+        with np.errstate(over="ignore"):  # what overflows in the conversion is named below
+            array = loss.target(array, outputs, dtype)
     except (TypeError, ValueError) as error:
         raise type(error)(str(error).replace("target", name, 1)) from None
     if len(array) != rows:
         raise ValueError(f"{name} must have N = {rows} rows like X, got {len(array)}")
     if array.dtype.kind == "f" and not _finite(array):
-        raise ValueError(f"{name} must be finite, got {array[~np.isfinite(array)][0]}")
+        raise _not_finite(name, given, ~np.isfinite(array.reshape(given.shape)), f" in {dtype}")
     return array
 
 
@@ -77,3 +96,14 @@ def count(name, value, low=1):
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
         raise ValueError(f"{name} must be an int >= {low}, got {value!r}")
     return int(value)
+
+
+def real(value):
+    """Whether `value` is a finite number."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def positive(name, value):
+    """Raise ValueError unless `value` is a finite number > 0."""
+    if not real(value) or not value > 0:
+        raise ValueError(f"{name} must be a finite number > 0, got {value!r}")

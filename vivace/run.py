@@ -31,41 +31,49 @@ class Interrupts:
         self.came = True
         signal.signal(signal.SIGINT, self.before)
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         if callable(self.before):
             signal.signal(signal.SIGINT, self.before)
+        if kind is None:
+            self.check()  # it may have come after the last look
+
+    def check(self):
+        """Raise KeyboardInterrupt if Ctrl-C came: called where the state is whole."""
+        if self.came:
+            raise KeyboardInterrupt
 
 
 class Snapshots:
     """The last known finite state, from which a run can be repeated up to the step that broke it.
 
-    A copy is made when the time since the last one is 50 times what a copy costs: at most 2% of the run.
+    A copy is made when the time since the last one is 50 times what a copy costs: at most 2% of the run. `options` holds, for every
+    (epoch, step) since then at which a slice began, the optimizer's options of that slice.
     """
 
     def __init__(self, trainer):
         self.trainer, self.cost, self.taken = trainer, 0.0, -np.inf
-        self.epochs = {}
+        self.options = {}
 
-    def offer(self, epoch, step):
-        """Take a copy if it is time for one."""
-        self.epochs[epoch] = [dict(group) for group in self.trainer.optimizer.param_groups]
+    def offer(self, place, changed):
+        """Take a copy at `place` (epoch, step) if it is time for one, or if the weights were `changed` by other than the run."""
+        self.options[place] = [dict(group) for group in self.trainer.optimizer.param_groups]
         now = time.monotonic()
-        if now - self.taken < 50 * self.cost:
-            return
-        store = self.trainer.store
-        if not np.isfinite(store.vectors["data"]).all():
-            return
-        self.vectors = {name: vector.copy() for name, vector in store.vectors.items()}
-        self.steps, self.count, self.place = dict(self.trainer.optimizer.steps), self.trainer.step, (epoch, step)
-        self.epochs = {epoch: self.epochs[epoch]}
-        self.taken = time.monotonic()
-        self.cost = self.taken - now
+        if (changed or now - self.taken >= 50 * self.cost) and np.isfinite(self.trainer.store.vectors["data"]).all():
+            self.take(place)
+            self.options = {place: self.options[place]}
+            self.taken = time.monotonic()
+            self.cost = self.taken - now
+
+    def take(self, place):
+        """Copy vectors and counters."""
+        self.vectors = {name: vector.copy() for name, vector in self.trainer.store.vectors.items()}
+        self.steps, self.count, self.place = dict(self.trainer.optimizer.steps), self.trainer.step, place
 
     def restore(self):
         """Put the copy back."""
         store = self.trainer.store
-        for name, vector in self.vectors.items():
-            store.vectors[name][...] = vector
+        for name, vector in store.vectors.items():
+            vector[...] = self.vectors.get(name, 0)  # an optimizer's state that was not there yet was zero
         store.version += 1
         self.trainer.optimizer.steps.update(self.steps)
         self.trainer.step = self.count
@@ -90,37 +98,41 @@ class Epoch:
 class Run:
     """A fit in progress: `go` runs steps of an epoch; it leaves the trainer's model, counters and optimizer in step with each other."""
 
-    def __init__(self, trainer, plan, spaces, rows, batch, outputs, emits, threads):
+    def __init__(self, trainer, plan, spaces, rows, batch, outputs, emits, threads, interrupts):
         self.trainer, self.plan, self.spaces, self.rows, self.batch = trainer, plan, spaces, rows, batch
         self.outputs, self.emits, self.threads = outputs, emits, threads
-        self.snapshots = Snapshots(trainer)
-        self.update_phase = min((c.phase for c in plan.calls if c.name.endswith("_update")), default=0)
+        self.interrupts, self.snapshots, self.version = interrupts, Snapshots(trainer), trainer.store.version
+        updating = [c for c in plan.calls if not c.chained and any(t and t.name.endswith("_update") for t in (c, *c.then))]
+        self.update_phase = min((c.phase for c in updating), default=0)
 
     def go(self, epoch, start, stop, seconds, slice_steps=None):
         """Run steps start..stop of `epoch` until `seconds` are over; yields the next step after every slice of at most 100 ms."""
-        position = (start, 0)
+        position, told = (start, 0), start
         deadline = time.monotonic() + seconds
-        with Interrupts() as interrupts:
-            while position[0] < stop:
-                self._fill(epoch, position[0], stop)
-                if position[1] == 0:
-                    self.snapshots.offer(epoch.epoch, position[0])
-                last = stop if slice_steps is None else min(stop, position[0] + slice_steps)
-                before = position[0]
-                step, phase, status = self._engine(epoch, position, last, min(0.1, max(deadline - time.monotonic(), 0)))
-                self._advance(step - before)
-                if status == "not finite":
-                    self._not_finite(epoch, step)
-                position = (step, phase)
-                ending = interrupts.came or time.monotonic() >= deadline
-                if ending and phase:
-                    position = self._settle(epoch, position)
-                if not position[1]:
-                    yield position[0]
-                if interrupts.came:
-                    raise KeyboardInterrupt
-                if ending:
-                    return
+        store = self.trainer.store
+        while position[0] < stop:
+            if position[1] == 0:
+                self.plan.enter()  # a callback may have written weights
+                self.snapshots.offer((epoch.epoch, position[0]), store.version != self.version or store.escaped)
+            self._fill(epoch, position[0], stop)
+            last = stop if slice_steps is None else min(stop, position[0] + slice_steps)
+            before = position[0]
+            step, phase, status = self._engine(epoch, position, last, min(0.1, max(deadline - time.monotonic(), 0)))
+            self._advance(step - before)
+            if status == "not finite":
+                self._not_finite(epoch, step)
+            position = (step, phase)
+            ending = self.interrupts.came or time.monotonic() >= deadline
+            if ending and phase:
+                position = self._settle(epoch, position)
+            if not position[1] and position[0] > told:
+                told = position[0]
+                yield told
+            if ending and not np.isfinite(store.vectors["data"]).all():
+                self._not_finite(epoch, told)
+            self.interrupts.check()
+            if ending:
+                return
 
     def _engine(self, epoch, position, last, seconds):
         spaces = {**self.spaces, **self.trainer.optimizer.spaces(), R.ORDER: epoch.order, R.RESULT: epoch.result, R.OUTPUT: epoch.output}
@@ -141,7 +153,7 @@ class Run:
         for p in self.plan.trained:
             trainer.optimizer.steps[p] += steps
         trainer.store.version += 1
-        trainer.store.packed_version = trainer.store.version
+        trainer.store.packed_version = self.version = trainer.store.version
 
     def _fill(self, epoch, first, stop):
         table, columns, trainer = epoch.table[first:stop], self.plan.columns, self.trainer
@@ -156,11 +168,12 @@ class Run:
         trainer = self.trainer
         layer, what = self._culprit()
         where = f"epoch {epoch.epoch + 1}, step {step + 1}"
-        rates = ", ".join(f"{group['lr']:g}" for group in trainer.optimizer.param_groups)
         if not np.isfinite(trainer.store.vectors["data"]).all():
             epoch_index, step = self.rewind(epoch)
             where = f"epoch {epoch_index + 1}, step {step + 1}"
-            what = "an update made weights that are not finite"
+            layer, what = "weights", "an update made weights that are not finite"
+        rates = ", ".join(f"{group['lr']:g}" for group in trainer.optimizer.param_groups)
+        trainer._keep(epoch, self, step)
         raise NonFiniteError(
             f"training stopped being finite at {where}: {what}. Likely cause: the learning rate ({rates}) is too high for these "
             "inputs, or inputs or targets are not scaled. The model holds the last finite weights.", epoch.epoch, step, layer)
@@ -169,24 +182,31 @@ class Run:
         names = {id(p): name for name, p in self.trainer.model.named_parameters()}
         for node, values in self.plan.values():
             if not np.isfinite(values[:self.batch]).all():
-                layer = next((names[id(p)].rpartition(".")[0] or "the model" for p in node.inputs if p is not None and not p.traced), None)
+                layer = self._layer(node, names)
                 return layer, f"first in the output of {node.op.name}" + (f" (layer {layer})" if layer else "")
         return "loss", "in the loss"
+
+    def _layer(self, node, names):
+        """The layer whose output `node` is, through operations without parameters of their own."""
+        while node is not None:
+            for t in node.inputs:
+                if t is not None and not t.traced:
+                    return names[id(t)].rpartition(".")[0] or "the model"
+            node = self.plan.graph.makers.get(node.inputs[0].index)
+        return None
 
     def rewind(self, epoch):
         """From the last snapshot, repeat step by step up to the last state in which every weight is finite: (epoch, step) that broke it."""
         trainer, shots = self.trainer, self.snapshots
-        target = (epoch.epoch, epoch.steps)
+        place, target, options = shots.place, (epoch.epoch, epoch.steps), dict(shots.options)
         shots.restore()
-        place = shots.place
         while place < target:
             index, step = place
             again = epoch if index == epoch.epoch else Epoch(self, index, trainer.order_of(index, self.rows))
-            for group, saved in zip(trainer.optimizer.param_groups, shots.epochs[index]):
-                group.update(saved)
             while step < again.steps:
-                shots.cost, shots.taken = 0.0, -np.inf
-                shots.offer(index, step)
+                for group, saved in zip(trainer.optimizer.param_groups, options.get((index, step), ())):
+                    group.update(saved)
+                shots.take((index, step))
                 self._fill(again, step, step + 1)
                 trainer.store.packed_version = -1
                 self.plan.enter()
@@ -213,8 +233,7 @@ def eval_outputs(plan, arrays, rows, threads):
             while position[0] < steps:
                 step, phase, _ = plan.run({**spaces, R.OUTPUT: out}, _EMPTY, rows, plan.rows, position, steps, threads, 0.1)
                 position = (step, phase)
-                if interrupts.came:
-                    raise KeyboardInterrupt
+                interrupts.check()
     return out
 
 

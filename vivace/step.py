@@ -1,9 +1,9 @@
 """One compiled training step, for loops that the user writes."""
 import numpy as np
 
+from . import threads
 from .kernels import record as R
 from .nn.plan import Data
-from . import threads
 from .run import NonFiniteError
 
 
@@ -36,7 +36,8 @@ class Step:
         with threads.team(trainer._threads(), plan.flops(rows), rows) as team:
             _, _, status = plan.run(spaces, table, rows, rows, (0, 0), 1, team, np.inf)
         if status == "not finite":
-            raise NonFiniteError(f"the loss of step {trainer.step + 1} is not finite; the weights are those before it", 0, trainer.step, "loss")
+            message = f"the loss of step {trainer.step + 1} is not finite; the weights are those before it"
+            raise NonFiniteError(message, 0, trainer.step, "loss")
         trainer.step += 1
         for p in plan.trained:
             trainer.optimizer.steps[p] += 1

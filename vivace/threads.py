@@ -5,7 +5,19 @@ from contextlib import contextmanager
 
 _state = {"threads": None, "busy": 0, "forked": False}
 _lock = threading.Lock()
-os.register_at_fork(after_in_child=lambda: _state.update(forked=True, busy=0))
+
+
+def _after_fork():
+    """In a forked child: the lock may have been held by a thread that is not here."""
+    global _lock
+    _lock = threading.Lock()
+    _state.update(forked=True, busy=0)
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+MOST = 1024
+"""Threads of a run, at most: what the system refuses beyond ends the process instead of raising."""
 
 WORTH_A_TEAM = 4e5
 """Floating-point operations of a step from which a second thread pays for its two barriers and the cold caches of the other core."""
@@ -51,8 +63,8 @@ def forced():
 
 def check(n, name="num_threads"):
     """Raise ValueError unless n is None or an int >= 1."""
-    if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
-        raise ValueError(f"{name} must be None or an int >= 1, got {n!r}")
+    if n is not None and (isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MOST):
+        raise ValueError(f"{name} must be None or an int in 1..{MOST}, got {n!r}")
 
 
 @contextmanager
@@ -62,15 +74,15 @@ def team(asked, flops, rows):
     asked: obeyed exactly, above the core count as well; None: one thread unless a step is worth more, and never more than the
     cores that other runs of this process leave free. A forked child runs alone: a team does not survive a fork.
     """
-    if _state["forked"]:
-        n = 1
-    elif asked is not None or forced() is not None:
-        n = asked or forced()
-    elif flops < WORTH_A_TEAM:
-        n = 1
-    else:
-        n = max(1, min(cores() - _state["busy"], int(flops / WORTH_A_TEAM) + 1, rows // 8))
     with _lock:
+        if _state["forked"]:
+            n = 1
+        elif asked is not None or forced() is not None:
+            n = asked or forced()
+        elif flops < WORTH_A_TEAM:
+            n = 1
+        else:
+            n = max(1, min(cores() - _state["busy"], int(flops / WORTH_A_TEAM) + 1, rows // 8))
         _state["busy"] += n
     try:
         yield n

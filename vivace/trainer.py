@@ -4,7 +4,10 @@ import time
 
 import numpy as np
 
-from . import kernels
+from . import callbacks as cb
+from . import kernels, prepare, threads
+from . import metrics as scores
+from .history import History
 from .kernels import record as R
 from .nn import no_grad, random
 from .nn.dtype import real_dtype
@@ -14,12 +17,8 @@ from .nn.module import Module
 from .nn.optim import Optimizer
 from .nn.plan import Data, Plan
 from .nn.store import Store
-from . import callbacks as cb
-from . import metrics as scores
-from . import prepare, threads
-from .history import History
 from .progress import Progress
-from .run import Epoch, NonFiniteError, Run, eval_outputs
+from .run import Epoch, Interrupts, NonFiniteError, Run, eval_outputs
 
 SPLIT_EPOCH = (1 << 32) - 1
 """The permutation that draws the validation rows is that of an epoch no training reaches."""
@@ -56,10 +55,10 @@ class Trainer:
                 raise TypeError(f"{name} must be a {kind.__module__.removesuffix('.module')}.{kind.__name__}, got {type(value).__name__}")
         if scheduler_interval not in ("epoch", "step"):
             raise ValueError(f"scheduler_interval must be 'epoch' or 'step', got {scheduler_interval!r}")
-        if clip_grad_norm is not None and not clip_grad_norm > 0:
-            raise ValueError(f"clip_grad_norm must be > 0, got {clip_grad_norm!r}")
-        if seed is not None:
-            prepare.count("seed", seed, 0)
+        if clip_grad_norm is not None:
+            prepare.positive("clip_grad_norm", clip_grad_norm)
+        if seed is not None and prepare.count("seed", seed, 0) >= 1 << 64:
+            raise ValueError(f"seed must be below 2^64, got {seed!r}")
         threads.check(num_threads)
         self.model, self.loss, self.optimizer, self.scheduler = model, loss, optimizer, scheduler
         self.metrics, self.metric_names = scores.resolve(metrics), metrics
@@ -68,11 +67,11 @@ class Trainer:
         self.backend = backend
         self.seed = random.draw_seed() if seed is None else int(seed)
         if precision is not None:
-            model.to(real_dtype(precision))
+            model.to(_precision(precision))
         self.history, self.last_run, self.stop_training, self.stop_reason = History(), LastRun(), False, None
         self.epoch, self.step, self.position = 0, 0, 0
-        self.partial = None
-        self._plans, self._train_plan, self._lock = {}, None, threading.RLock()
+        self.partial, self.watchers, self.restored, self.widths = None, [], [], None
+        self._plans, self._train_plan, self._order, self._lock = {}, None, None, threading.RLock()
 
     # --- storage and plans
 
@@ -88,9 +87,6 @@ class Trainer:
             raise RuntimeError("there is no plan before the first fit or make_step")
         return self._train_plan
 
-    def _modes(self):
-        return tuple((id(m), m.training) for m in self.model.modules())
-
     def _cached(self, key, make):
         key = (*key, id(self.store), str(self.store.dtype))
         if key not in self._plans:
@@ -102,30 +98,45 @@ class Trainer:
     def _training_plan(self, widths, batch, data, emits):
         self.optimizer.home()
         store = self.store
-        key = ("train", tuple(widths), batch, data.key(), emits, self.optimizer.signature(), str(self.loss.config()))
+        key = ("train", tuple(widths), batch, data.key(), emits, self.optimizer.signature(), str(self.loss.config()), self.seed,
+               self.clip_grad_norm)
 
         def make():
-            graph = trace(self.model, widths, store.dtype, True)
+            graph = self._trace(widths, True)
             z, logits = self.loss.source(graph.output)
             plan = Plan(graph, store, self.book, batch, data, (self.loss.operation(data.targets == "int", logits), z), self.optimizer,
                         self.seed, emits, clip_norm=self.clip_grad_norm)
             if not plan.trained:
                 raise ValueError("no parameter of the model is trained: all are frozen, or the optimizer holds none of them")
-            plan.first_step = self.optimizer.steps[plan.trained[0]]
+            plan.first_steps = {p: self.optimizer.steps[p] for p in plan.trained}
+            plan.first_step = plan.first_steps[plan.trained[0]]
             return plan
-        self._train_plan = self._cached(key, make)
-        return self._train_plan
+        plan = self._cached(key, make)
+        if len({self.optimizer.steps[p] - t for p, t in plan.first_steps.items()}) > 1:
+            # what was frozen for a while has a step count of its own, and the plan's table would give it another's
+            self._plans = {k: held for k, held in self._plans.items() if held is not plan}
+            plan = self._cached(key, make)
+        self._train_plan = plan
+        return plan
 
     def _prediction_plan(self, widths):
         store = self.store
 
         def make():
-            graph = trace(self.model, widths, store.dtype, False)
+            graph = self._trace(widths, False)
             return Plan(graph, store, self.book, PREDICT_ROWS, Data())
         return self._cached(("predict", tuple(widths)), make)
 
     def _outputs(self, widths):
-        return trace(self.model, widths, self.store.dtype, True).output.shape[1]
+        return self._cached(("outputs", tuple(widths)), lambda: self._trace(widths, True).output.shape[1])
+
+    def _trace(self, widths, training):
+        try:
+            graph = trace(self.model, widths, self.store.dtype, training)
+        except ValueError as error:
+            raise ValueError(f"X with {' and '.join(map(str, widths))} columns does not fit the model: {error}") from error
+        self.widths = list(widths)
+        return graph
 
     # --- training
 
@@ -155,9 +166,32 @@ class Trainer:
             rows = len(target)
             if rows == 0:
                 raise ValueError("X must have at least one row to train on, got 0")
-            self._order = self._given_order(shuffle, rows)
-            watchers = _callbacks(callbacks)
+            self._order = _given_order(shuffle, rows)
+            if max_time is not None:
+                prepare.positive("max_time", max_time)
+            self._check_weights()
+            watchers = self._watchers(callbacks)
             return self._fit(arrays, target, weight, validation, epochs, min(batch_size, rows), watchers, verbose, max_time)
+
+    def _check_weights(self):
+        for name, p in self.model.named_parameters():
+            if not np.isfinite(p.numpy()).all():
+                raise ValueError(f"the model's weights must be finite to train, {name} is not")
+
+    def _watchers(self, callbacks):
+        """The callbacks of a fit; after a load, they go on from the states in the file, told apart by class and order."""
+        watchers, states = _callbacks(callbacks), list(self.restored)
+        for watcher in watchers:
+            found = next((item for item in states if item[0] == type(watcher).__name__), None)
+            if found is not None:
+                states.remove(found)
+                watcher.load_state(found[1])
+        self.watchers, self.restored = watchers, []
+        return watchers
+
+    def callback_states(self):
+        """[(class name, state)] of the callbacks of the running or last fit, or of those a file held until there is one."""
+        return [(type(w).__name__, w.state()) for w in self.watchers] or self.restored
 
     def _data(self, X, y, sample_weight):
         dtype = self.store.dtype
@@ -172,9 +206,12 @@ class Trainer:
         if given is not None:
             if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
                 raise ValueError("validation_data must be (X, y) or (X, y, sample_weight)")
-            return arrays, target, weight, self._data(*given, *[None] * (3 - len(given)))
-        if not 0 <= split < 1:
-            raise ValueError(f"validation_split must lie in 0..1, below 1, got {split!r}")
+            try:
+                return arrays, target, weight, self._data(*given, *[None] * (3 - len(given)))
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"validation_data: {error}") from error
+        if not prepare.real(split) or not 0 <= split < 1:
+            raise ValueError(f"validation_split must be a number >= 0 and < 1, got {split!r}")
         held = int(len(target) * split)
         if not held:
             return arrays, target, weight, None
@@ -185,14 +222,6 @@ class Trainer:
             return [a[index] for a in arrays], target[index], None if weight is None else weight[index]
         return *rows(np.sort(order[held:])), rows(np.sort(order[:held]))
 
-    def _given_order(self, shuffle, rows):
-        if shuffle is True or shuffle is False:
-            return None if shuffle else np.arange(rows)
-        order = np.ascontiguousarray(shuffle, np.int64)
-        if order.shape != (rows,) or not np.array_equal(np.sort(order), np.arange(rows)):
-            raise ValueError(f"shuffle must be True, False or an order of the {rows} rows, got an array of shape {order.shape}")
-        return order
-
     def _fit(self, arrays, target, weight, validation, epochs, batch, watchers, verbose, max_time):
         data = Data([a.dtype for a in arrays], True, "int" if target.dtype == np.int64 else target.shape[1], weight is not None)
         plan = self._training_plan([a.shape[1] for a in arrays], batch, data, bool(self.metrics))
@@ -202,14 +231,15 @@ class Trainer:
         deadline = np.inf if max_time is None else begin + max_time
         self.stop_training, self.stop_reason = False, None
         steps_before, self._seconds = self.step, 0.0
-        with threads.team(self._threads(), plan.flops(batch), batch) as team, Progress(verbose, first + epochs, rows) as progress:
-            run = Run(self, plan, spaces, rows, batch, plan.graph.output.shape[1], bool(self.metrics), team)
-            plan.enter()
+        with threads.team(self._threads(), plan.flops(batch), batch) as team, Progress(verbose, first + epochs, rows) as progress, \
+                Interrupts() as interrupts:
+            run = Run(self, plan, spaces, rows, batch, plan.graph.output.shape[1], bool(self.metrics), team, interrupts)
             for watcher in watchers:
                 watcher.on_train_begin(self)
             try:
                 while self.epoch < first + epochs and not self.stop_training:
                     self._one_epoch(run, target, weight, validation, watchers, progress, deadline)
+                    interrupts.check()
             finally:
                 self._report(team, self.step - steps_before, plan.flops(batch), rows / -(-rows // batch))
             for watcher in watchers:
@@ -241,30 +271,35 @@ class Trainer:
                 for watcher in per_batch:
                     total, part = epoch.result[done - 1]
                     watcher.on_batch_end(self, done - 1, {"loss": total / part if part else 0.0})
+                if self.stop_training:
+                    break
         finally:
             self._seconds += time.monotonic() - began
         if time.monotonic() >= deadline:
             self.stop_training, self.stop_reason = True, "max_time"
+        if not np.isfinite(self.store.vectors["data"]).all():
+            run._not_finite(epoch, max(done - 1, 0))
         if done < epoch.steps:
             return
-        if not np.isfinite(self.store.vectors["data"]).all():
-            run._not_finite(epoch, epoch.steps - 1)
         self._end_epoch(run, epoch, target, weight, validation, watchers, progress, time.monotonic() - began)
 
     def _keep(self, epoch, run, done):
-        """Where the epoch stands: part of the state that is saved."""
-        self.position = done if done < epoch.steps else 0
-        self.partial = None if done == epoch.steps else {
-            "rows": run.rows, "batch": run.batch, "result": epoch.result[:done], "output": None if epoch.output is None else epoch.output}
+        """Where the epoch stands: part of the state that is saved. An epoch whose end is not yet written down stands at its last step."""
+        self.position = done
+        self.partial = None if not done else {
+            "rows": run.rows, "batch": run.batch, "result": epoch.result[:done],
+            "output": None if epoch.output is None else epoch.output[:done * run.batch]}
 
     def _resume(self, epoch, run):
-        held, self.partial = self.partial, None
-        if not self.position or held is None or (held["rows"], held["batch"]) != (run.rows, run.batch):
-            self.position = 0
+        """The step at which the epoch begins: that of an epoch which was cut short, if it was one of these rows and batches."""
+        held = self.partial
+        if held is None or (held["rows"], held["batch"]) != (run.rows, run.batch):
+            self.position, self.partial = 0, None
             return 0
-        epoch.result[:len(held["result"])] = held["result"]
-        if epoch.output is not None and held["output"] is not None:
-            epoch.output[...] = held["output"]
+        epoch.result[:self.position] = held["result"]
+        if epoch.output is not None:
+            fits = held["output"] is not None and held["output"].shape[1] == run.outputs
+            epoch.output[:self.position * run.batch] = held["output"] if fits else np.nan
         return self.position
 
     def _end_epoch(self, run, epoch, target, weight, validation, watchers, progress, seconds):
@@ -278,7 +313,8 @@ class Trainer:
         logs |= {"lr": self.optimizer.param_groups[0]["lr"], "seconds": seconds, "samples_per_second": run.rows / max(seconds, 1e-9)}
         if self.scheduler is not None and self.scheduler_interval == "epoch":
             self.scheduler.step()
-        self.epoch += 1
+        # from here to the callbacks nothing can raise: either all of the epoch's end is written down, or none
+        self.epoch, self.position, self.partial = self.epoch + 1, 0, None
         self.history.append(logs)
         for watcher in watchers:
             watcher.on_epoch_end(self, self.epoch - 1, logs)
@@ -354,8 +390,25 @@ class Trainer:
         return f"Trainer({self.model!r}, {self.loss!r}, {self.optimizer!r}, epoch={self.epoch})"
 
 
+def _precision(precision):
+    try:
+        return real_dtype(precision)
+    except ValueError:
+        raise ValueError(f"precision must be None, 'float32' or 'float64', got {precision!r}") from None
+
+
+def _given_order(shuffle, rows):
+    if isinstance(shuffle, (bool, np.bool_)):
+        return None if shuffle else np.arange(rows)
+    order = np.asarray(shuffle)
+    if order.dtype.kind not in "iu" or order.shape != (rows,) or not np.array_equal(np.sort(order), np.arange(rows)):
+        got = f"an array of shape {order.shape} and dtype {order.dtype}" if order.ndim else repr(shuffle)
+        raise ValueError(f"shuffle must be True, False or an order of the {rows} rows, got {got}")
+    return np.ascontiguousarray(order, np.int64)
+
+
 def _callbacks(callbacks):
-    watchers = [] if callbacks is None else [callbacks] if isinstance(callbacks, cb.Callback) else list(callbacks)
+    watchers = [] if callbacks is None else list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
     for watcher in watchers:
         if not isinstance(watcher, cb.Callback):
             raise TypeError(f"callbacks must be vivace.callbacks.Callback objects, got {type(watcher).__name__}")

@@ -1,6 +1,5 @@
 """Fixtures of the kernel tests: the implementations, each under a name of its own."""
 import pytest
-
 from vivace.kernels import cases
 
 LEVELS = [name for name in cases.books() if name not in ("reference", "numba")]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-BLOCK = 1 << 20
+BLOCK = 1 << 16
 
 
 def softplus(x):
@@ -34,35 +34,45 @@ EXACT = {"exp": mpmath.exp, "log": mpmath.log, "tanh_forward": mpmath.tanh, "sig
          "softplus_forward": lambda x: mpmath.log1p(mpmath.exp(x)), "erf": mpmath.erf,
          "gelu_forward": lambda x: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2, "silu_forward": lambda x: x / (1 + mpmath.exp(-x))}
 
-EDGES = (0.0, 1e-45, 1.17549435e-38, 2 ** -12, 0.25, 0.35, 0.5, 0.55, 0.625, 0.70710678, 1.0, 1.41421356, 2.0, 3.75, 4.0, 5.5, 8.0, 9.01,
-         13.0, 14.2, 16.6, 17.33, 36.0, 64.0, 87.33, 88.02, 88.72284, 89.0, 100.0, 103.28, 103.97, 104.0, 110.0, 128.0, 3.4028235e38)
+EDGES = (0.0, 1e-45, 1.17549435e-38, 2 ** -12, 0.25, 0.35, 0.5, 0.55, 0.625, 0.70710678, 1.0, 1.41421356, 2.0, 3.75, 4.0, 5.5, 8.0,
+         9.01, 13.0, 14.2, 16.6, 17.33, 36.0, 64.0, 87.33, 88.02, 88.72284, 89.0, 100.0, 103.28, 103.97, 104.0, 110.0, 128.0,
+         3.4028235e38)
 """Where formulas change, results leave the normal range, or functions become flat."""
 
 
-def ulp_error(y, exact, single=True):
-    """|y - exact| in ULP of the exact value, and where results are subnormal; infinity counts as the power of two it stands for."""
-    top, low, digits = (127, -126, 23) if single else (1023, -1022, 52)
-    scale = 2.0 ** -64  # so that the power above the largest float64 is a float64
-    exponent = np.clip((exact.view(np.int64) >> 52 & 0x7FF) - 1023, low, top)
-    ulp = np.ldexp(scale, exponent - digits)
-    limit = np.ldexp(scale, top + 1)
-    near, far = (np.clip(np.nan_to_num(v.astype(np.float64) * scale, nan=0.0, posinf=limit, neginf=-limit), -limit, limit)
-                 for v in (y, exact))
-    return np.abs(near - far) / ulp, np.abs(exact) < 2.0 ** low
+class Truth:
+    """The exact values at float32 inputs, and their ULP: below the smallest normal number that is 2^-149."""
+
+    def __init__(self, oracle, x):
+        with np.errstate(all="ignore"):
+            exact = oracle(x.astype(np.float64))
+        self.x, self.nan, self.small = x, np.isnan(exact), np.abs(exact) < 2.0 ** -126
+        exponent = np.clip((exact.view(np.int64) >> 52) & 0x7FF, 1023 - 126, 1023 + 127)
+        self.per_ulp = ((2 * 1023 + 23 - exponent) << 52).view(np.float64)
+        self.exact = as_numbers(exact)
+
+    def errors(self, y):
+        """(largest error in ULP of normal results, its input, largest error of subnormal ones)."""
+        wrong = np.isnan(y) != self.nan
+        assert not wrong.any(), f"NaN in one of the two at x = {self.x[wrong][:3]}"
+        error = np.abs(as_numbers(y.astype(np.float64)) - self.exact) * self.per_ulp
+        error[self.nan] = 0
+        small = error[self.small].max(initial=0)
+        error[self.small] = 0
+        worst = int(error.argmax())
+        return float(error[worst]), float(self.x[worst]), float(small)
+
+
+def as_numbers(y):
+    """Infinity stands for the power of two beyond the largest float32."""
+    return np.clip(y, -2.0 ** 128, 2.0 ** 128)
 
 
 def measure(kernel, oracle, x):
-    """(largest error of normal results, its input, largest of subnormal ones) of a kernel on float32 inputs."""
+    """Truth.errors of a kernel."""
     y = np.empty_like(x)
     kernel(x, y)
-    with np.errstate(all="ignore"):
-        exact = oracle(x.astype(np.float64))
-        error, small = ulp_error(y, exact)
-    wrong = np.isnan(y) != np.isnan(exact)
-    assert not wrong.any(), f"NaN in one of the two at x = {x[wrong][:3]}"
-    normal = np.where(small, 0, error)
-    worst = int(normal.argmax())
-    return float(normal[worst]), float(x[worst]), float(error[small].max(initial=0))
+    return Truth(oracle, x).errors(y)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +95,7 @@ def test_within_the_bound_on_a_sample(book, name, sample):
 
 @pytest.mark.parametrize("name", ORACLE)
 def test_signs_and_limits(book, name):
-    """The values that need no rounding: zeros keep their sign where the function is odd, NaN stays, infinities have their limits."""
+    """Values that need no rounding: zeros keep their sign where the function is odd, NaN stays, infinities have their limits."""
     x = np.float32([0.0, -0.0, np.inf, -np.inf, np.nan])
     y, expected = np.empty_like(x), {
         "exp": [1, 1, np.inf, 0], "log": [-np.inf, -np.inf, np.inf, np.nan], "tanh_forward": [0.0, -0.0, 1, -1],
@@ -101,7 +111,7 @@ def test_signs_and_limits(book, name):
 def test_float64_within_the_bound(book, name):
     """A few hundred inputs against mpmath; float64 results below the normal range are not looked at."""
     rng = np.random.default_rng(5)
-    x = np.concatenate([rng.normal(size=150), rng.uniform(-30, 30, 100), 10.0 ** rng.uniform(-300, 2, 50), rng.uniform(-700, 700, 50)])
+    x = np.concatenate([rng.normal(size=150), rng.uniform(-30, 30, 100), rng.uniform(-700, 700, 50), 10.0 ** rng.uniform(-300, 2, 50)])
     x = np.abs(x) if name == "log" else x
     y = np.empty_like(x)
     getattr(book, name)(x, y)
@@ -125,10 +135,17 @@ def test_within_the_bound_everywhere(level_books, name):
 
     def block(start):
         x = np.arange(start, start + BLOCK, dtype=np.uint32).view(np.float32)
-        return [measure(getattr(book, name), oracle, x) for book in level_books.values()]
+        truth, known = Truth(oracle, x), {}
+        for book in level_books.values():
+            y = np.empty_like(x)
+            getattr(book, name)(x, y)
+            bits = y.tobytes()
+            if bits not in known:  # v3 and v4 give the same bits
+                known[bits] = truth.errors(y)
+            yield known[bits]
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(block, range(0, 1 << 32, BLOCK)))
+        results = list(pool.map(lambda start: list(block(start)), range(0, 1 << 32, BLOCK)))
     for level, found in zip(level_books, zip(*results)):
         error, x, _ = max(found)
         small = max(entry[2] for entry in found)

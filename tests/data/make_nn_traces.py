@@ -1,0 +1,211 @@
+"""Writes the PyTorch results that tests/nn compares with: nn_traces.json, beside this file.
+
+Run with torch installed: python tests/data/make_nn_traces.py. All numbers are float64; inputs stand beside results, so that
+nothing depends on a random generator.
+"""
+import json
+import pathlib
+
+import numpy as np
+import torch
+
+OPTIMIZERS = {
+    "SGD": [{"lr": 0.05}, {"lr": 0.02, "momentum": 0.9}, {"lr": 0.02, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
+            {"lr": 0.03, "momentum": 0.5, "dampening": 0.3}, {"lr": 0.05, "weight_decay": 0.1}],
+    "Adam": [{"lr": 0.01}, {"lr": 0.02, "betas": [0.8, 0.9]}, {"lr": 0.005, "eps": 1e-3}, {"lr": 0.01, "weight_decay": 0.1}],
+    "AdamW": [{"lr": 0.01}, {"lr": 0.02, "betas": [0.5, 0.99]}, {"lr": 0.005, "eps": 1e-4, "weight_decay": 0.0},
+              {"lr": 0.01, "weight_decay": 0.3}],
+}
+ROSENBROCK = {"SGD": [{"lr": 5e-4}, {"lr": 1e-4, "momentum": 0.9}], "Adam": [{"lr": 0.01}, {"lr": 0.02, "betas": [0.8, 0.9]}],
+              "AdamW": [{"lr": 0.01, "weight_decay": 0.1}]}
+EXPRESSIONS = ["a + b", "a + row", "row + a", "a + column", "column + row", "a + scalar", "scalar * row", "cube + a", "a - b",
+               "row - a", "a * b", "a * column", "a / pos", "row / pos", "1.5 / pos", "a / 4", "2 - a", "3 * a - 1", "-a",
+               "a ** 2", "pos ** -1.5", "pos ** 0.5", "a @ m", "a @ m @ m.reshape(2, 4)", "a[1]", "a[:, 1]", "a[1:, ::2]",
+               "a[:, 1:3]", "a[[0, 0, 2]]", "a[0, 1]", "cube[1, :, 2:]", "a.sum()", "a.mean()", "(a * a).mean() + b.sum()",
+               "a.reshape(2, 6)", "a.reshape(4, 3) @ a", "sigmoid(a)", "tanh(a)", "relu(a)", "leaky_relu(a, 0.2)",
+               "elu(a, 0.5)", "gelu(a)", "silu(a)", "softplus(a)", "softmax(a, 1)[:, 0]", "softmax(a @ m, 1) * m[:3]",
+               "(sigmoid(a) + a) * a", "a * a * a + a"]
+"""What tests/nn/test_tensor.py computes too."""
+
+SCHEDULES = {"StepLR": {"step_size": 3, "gamma": 0.5}, "ExponentialLR": {"gamma": 0.9}, "LambdaLR": {}}
+
+
+def plain(value):
+    """JSON-able data; floats keep all their bits."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().tolist()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {key: plain(v) for key, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def tensor(array):
+    return torch.tensor(array, dtype=torch.float64)
+
+
+def kind(name):
+    return getattr(torch.optim, name)
+
+
+def updates(rng):
+    """Three updates of one vector by given gradients."""
+    p0, gradients, found = rng.normal(size=7), rng.normal(size=(3, 7)), []
+    for name, settings in OPTIMIZERS.items():
+        for options in settings:
+            p = torch.nn.Parameter(tensor(p0))
+            optimizer, after = kind(name)([p], **options), []
+            for g in gradients:
+                p.grad = tensor(g)
+                optimizer.step()
+                after.append(p.detach().clone())
+            found.append({"optimizer": name, "options": options, "after": after})
+    return {"p": p0, "gradients": gradients, "cases": found}
+
+
+def two_layers(rng):
+    """200 steps of a network of two layers."""
+    X, y = rng.normal(size=(20, 4)), rng.normal(size=(20, 3))
+    start = {"0.weight": rng.normal(size=(6, 4)) * 0.5, "0.bias": rng.normal(size=6) * 0.1,
+             "2.weight": rng.normal(size=(3, 6)) * 0.5, "2.bias": rng.normal(size=3) * 0.1}
+    found = []
+    for name, settings in OPTIMIZERS.items():
+        for options in settings:
+            model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3)).double()
+            model.load_state_dict({key: tensor(value) for key, value in start.items()})
+            optimizer, losses = kind(name)(model.parameters(), **options), []
+            for _ in range(200):
+                optimizer.zero_grad()
+                loss = torch.nn.functional.mse_loss(model(tensor(X)), tensor(y))
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.item())
+            found.append({"optimizer": name, "options": options, "losses": losses[::20], "state": model.state_dict()})
+    return {"X": X, "y": y, "start": start, "cases": found}
+
+
+def rosenbrock():
+    """200 steps on 100 (y - x²)² + (1 - x)² from (-1.2, 1)."""
+    found = []
+    for name, settings in ROSENBROCK.items():
+        for options in settings:
+            p = torch.nn.Parameter(tensor([-1.2, 1.0]))
+            optimizer = kind(name)([p], **options)
+            for _ in range(200):
+                optimizer.zero_grad()
+                (100 * (p[1] - p[0] ** 2) ** 2 + (1 - p[0]) ** 2).backward()
+                optimizer.step()
+            found.append({"optimizer": name, "options": options, "after": p})
+    return found
+
+
+def clipping(rng):
+    """clip_grad_norm_ on the gradients of three parameters, above and below the limit."""
+    gradients = [rng.normal(size=shape) for shape in ((3, 4), (4,), (130,))]
+    found = []
+    for limit in (0.5, 5.0, 100.0):
+        parameters = [torch.nn.Parameter(torch.zeros(g.shape, dtype=torch.float64)) for g in gradients]
+        for p, g in zip(parameters, gradients):
+            p.grad = tensor(g)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
+        found.append({"limit": limit, "norm": norm.item(), "after": [p.grad for p in parameters]})
+    return {"gradients": gradients, "cases": found}
+
+
+def schedules():
+    """Learning rates of two groups over 12 steps."""
+    found = {}
+    for name, options in SCHEDULES.items():
+        parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+        optimizer = torch.optim.SGD([{"params": [parameters[0]]}, {"params": [parameters[1]], "lr": 0.01}], lr=0.4)
+        options = options or {"lr_lambda": lambda step: 1 / (1 + step)}
+        scheduler, rates = getattr(torch.optim.lr_scheduler, name)(optimizer, **options), []
+        for _ in range(12):
+            rates.append([group["lr"] for group in optimizer.param_groups])
+            optimizer.step()
+            scheduler.step()
+        found[name] = rates
+    return found
+
+
+def losses(rng):
+    """Values and gradients of the losses."""
+    F = torch.nn.functional
+    z, labels, weight = rng.normal(size=(6, 4)) * 3, rng.integers(0, 4, 6), rng.uniform(0.2, 2, 4)
+    p, soft, real = rng.uniform(0.1, 0.9, (6, 4)), rng.uniform(0, 1, (6, 4)), rng.normal(size=(6, 4))
+    soft /= soft.sum(axis=1, keepdims=True)
+    share, cases = rng.uniform(0, 1, (6, 4)), []
+
+    def add(name, options, x, target, function, *arguments, **others):
+        leaf = tensor(x).requires_grad_()
+        value = function(leaf, *arguments, **others)
+        value.backward()
+        cases.append({"loss": name, "options": options, "input": x, "target": target, "value": value, "grad": leaf.grad})
+
+    def of_probabilities(x, target, weight=None, reduction="mean"):
+        if target.ndim == 1:
+            return F.nll_loss(x.log(), target, weight, reduction=reduction)
+        return -(target * x.log()).sum() / (len(x) if reduction == "mean" else 1)
+
+    classes, weights = torch.tensor(labels), tensor(weight)
+    for reduction in ("mean", "sum"):
+        r = {"reduction": reduction}
+        add("MSELoss", r, z, real, F.mse_loss, tensor(real), **r)
+        add("BCELoss", r, p, share, F.binary_cross_entropy, tensor(share), **r)
+        add("BCEWithLogitsLoss", r, z, share, F.binary_cross_entropy_with_logits, tensor(share), **r)
+        for smoothing in (0.0, 0.1):
+            options = {**r, "label_smoothing": smoothing}
+            add("CrossEntropyLoss", options, z, labels, F.cross_entropy, classes, **options)
+            add("CrossEntropyLoss", options, z, soft, F.cross_entropy, tensor(soft), **options)
+        add("CrossEntropyLoss", {**r, "weight": weight}, z, labels, F.cross_entropy, classes, weights, **r)
+        given = {**r, "from_logits": False}
+        add("CrossEntropyLoss", given, p, labels, of_probabilities, classes, **r)
+        add("CrossEntropyLoss", {**given, "weight": weight}, p, labels, of_probabilities, classes, weights, **r)
+        add("CrossEntropyLoss", given, p, soft, of_probabilities, tensor(soft), **r)
+    return cases
+
+
+def expressions(rng):
+    """Values and gradients of EXPRESSIONS."""
+    given = {"a": rng.normal(size=(3, 4)), "b": rng.normal(size=(3, 4)), "row": rng.normal(size=4), "column": rng.normal(size=(3, 1)),
+             "scalar": rng.normal(size=()), "m": rng.normal(size=(4, 2)), "pos": rng.uniform(0.5, 2, (3, 4)),
+             "cube": rng.normal(size=(2, 3, 4))}
+    found = {}
+    for text in EXPRESSIONS:
+        leaves = {name: tensor(value).requires_grad_() for name, value in given.items()}
+        functions = {name: getattr(torch, name) for name in ("sigmoid", "tanh", "relu", "softmax")}
+        functions.update({name: getattr(torch.nn.functional, name) for name in ("gelu", "silu", "softplus", "elu", "leaky_relu")})
+        value = eval(text, {**functions, **leaves})
+        value.sum().backward()
+        found[text] = {"value": value, "grads": {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}}
+    return {"given": given, "found": found}
+
+
+class Tied(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3, bias=False)
+        self.second.weight = self.first.weight
+        self.scale = torch.nn.Parameter(torch.ones(3))
+        self.blocks = torch.nn.ModuleList([torch.nn.Linear(3, 2), torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Linear(2, 5))])
+
+
+def names():
+    """state_dict's names and shapes, and the order of parameters()."""
+    nn = torch.nn
+    models = {"sequential": nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Dropout(), nn.Linear(6, 3, bias=False)), "tied": Tied()}
+    return {name: {"state": [[key, list(value.shape)] for key, value in model.state_dict().items()],
+                   "parameters": [[key, list(p.shape)] for key, p in model.named_parameters()]} for name, model in models.items()}
+
+
+def traces():
+    """All of them."""
+    rng = np.random.default_rng(0)
+    return plain({"torch": torch.__version__, "updates": updates(rng), "two_layers": two_layers(rng), "rosenbrock": rosenbrock(),
+                  "clipping": clipping(rng), "schedules": schedules(), "losses": losses(rng), "expressions": expressions(rng),
+                  "names": names()})
+
+
+if __name__ == "__main__":
+    pathlib.Path(__file__).with_name("nn_traces.json").write_text(json.dumps(traces()) + "\n")

@@ -1,0 +1,265 @@
+"""The matrix products: every element counted once, in the order that the arithmetic law fixes, and no byte touched outside the
+arrays.
+
+Small integers make every product and sum exact, whatever the order: the threshold is zero, and one element that is dropped,
+doubled or misplaced shows. The activations of the epilogue are then applied to exact numbers.
+"""
+import os
+import random
+import subprocess
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from vivace.kernels import ACTIVATIONS, cases, packed_shape, reference
+
+DTYPES = [np.float32, np.float64]
+SIZES = [*range(10), 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129]
+ALL = [(n, i, o) for n in SIZES for i in SIZES for o in SIZES]
+
+
+def sample_of_pairs():
+    """Triples in which every pair of sizes stands at every pair of places: a Latin square; and some at random."""
+    k = len(SIZES)
+    square = [(SIZES[a], SIZES[b], SIZES[(a + b) % k]) for a in range(k) for b in range(k)]
+    return square + random.Random(3).sample(ALL, 100) + [(300, 300, 70), (5, 600, 33), (2, 257, 513)]
+
+
+def integers(rng, *shape, dtype):
+    return rng.integers(-4, 5, shape).astype(dtype)
+
+
+def pack(book, w):
+    form = np.full(packed_shape(*w.shape, w.dtype), np.nan, w.dtype)
+    book.linear_pack(w, form)
+    return form
+
+
+def check_all_products(book, n, i, o, dtype, activation="identity"):
+    rng = np.random.default_rng([n, i, o])
+    x, w, b, dy = (integers(rng, *shape, dtype=dtype) for shape in ((n, i), (o, i), (o,), (n, o)))
+    where = f"N, I, O = {n}, {i}, {o} {activation}"
+    form = pack(book, w)
+    padded = np.zeros((form.shape[0] * form.shape[2], i), dtype)
+    padded[:o] = w
+    assert (form.transpose(0, 2, 1).reshape(padded.shape) == padded).all(), where
+
+    z = (x.astype(np.int64) @ w.T.astype(np.int64)).astype(dtype)
+    for bias in (None, b):
+        expected = activated(book, activation, z if bias is None else z + bias)
+        for packed in (None, form):
+            y = np.full((n, o), np.nan, dtype)
+            book.linear_forward(x, w, bias, y, packed, activation, 0.25)
+            assert y.tobytes() == expected.tobytes(), where
+
+    before = activated(book, activation, x)
+    dx, slope = np.full((n, i), np.nan, dtype), np.empty((n, i), dtype)
+    book.linear_backward_input(dy, w, before, dx, activation, 0.25)
+    sums = (dy.astype(np.int64) @ w.astype(np.int64)).astype(dtype)
+    chain(book, activation, before, sums, slope)
+    assert (dx == slope).all(), where
+
+    if activation == "identity":
+        dw, db = np.full((o, i), np.nan, dtype), np.full(o, np.nan, dtype)
+        book.linear_backward_weight(x, dy, dw, db)
+        assert (dw == dy.astype(np.int64).T @ x.astype(np.int64)).all(), where
+        assert (db == dy.astype(np.int64).sum(axis=0)).all(), where
+        alone = np.full_like(dw, np.nan), np.full_like(db, np.nan)
+        book.linear_backward_weight(x, dy, alone[0], None)
+        book.linear_backward_weight(x, dy, None, alone[1])
+        assert (alone[0] == dw).all() and (alone[1] == db).all(), where
+
+
+def activated(book, activation, z):
+    y = np.empty_like(z)
+    kernel = getattr(book, f"{activation}_forward")
+    kernel(z, y, 0.25) if activation in ("leaky_relu", "elu") else kernel(z, y)
+    return y
+
+
+def chain(book, activation, y, dy, dx):
+    kernel = getattr(book, f"{activation}_backward")
+    kernel(y, dy, dx, 0.25) if activation in ("leaky_relu", "elu") else kernel(y, dy, dx)
+
+
+# --- no element dropped, doubled or misplaced
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products(book, dtype):
+    for n, i, o in sample_of_pairs():
+        check_all_products(book, n, i, o, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", ACTIVATIONS[1:])
+def test_epilogues(book, dtype, activation):
+    """A fused activation equals the product followed by the activation's own kernel, bit for bit."""
+    for n, i, o in sample_of_pairs()[::7]:
+        check_all_products(book, n, i, o, dtype, activation)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_of_all_sizes(level, level_books, dtype, activation):
+    for n, i, o in ALL:
+        check_all_products(level_books[level], n, i, o, dtype, activation)
+
+
+# --- nothing outside the arrays is read or written
+GUARD = os.path.join(os.path.dirname(__file__), "guard.py")
+
+
+@pytest.mark.parametrize("place", ["end", "start"])
+def test_guard_pages(level, place):
+    """Arrays end, or begin, at a page that may not be touched: a process that reads or writes one byte beyond dies."""
+    done = subprocess.run([sys.executable, GUARD, level, place], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{done.returncode}\n{done.stdout[-500:]}\n{done.stderr[-2000:]}"
+    assert done.stdout.endswith("done\n")
+
+
+def test_the_guard_guards(level):
+    """A read one byte beyond does end the process."""
+    for place in ("end", "start"):
+        done = subprocess.run([sys.executable, GUARD, level, place, "trespass"], capture_output=True, text=True, timeout=300)
+        assert done.returncode < 0, done.stdout
+
+
+# --- the arithmetic law
+def fma(a, b, c, dtype):
+    """a b + c with one rounding, from exact fractions."""
+    return nearest(Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c)), dtype)
+
+
+def nearest(value, dtype):
+    """The float nearest to a fraction in the normal range, ties to even."""
+    if dtype == np.float64 or value == 0:
+        return dtype(float(value))
+    digits = 23
+    exponent = int(np.floor(np.log2(abs(float(value)))))
+    if abs(value) >= Fraction(2) ** (exponent + 1):
+        exponent += 1
+    elif abs(value) < Fraction(2) ** exponent:
+        exponent -= 1
+    unit = Fraction(2) ** (exponent - digits)
+    return dtype(float(round(value / unit) * unit))
+
+
+def test_the_emulated_fma_rounds_once():
+    """1 + 2^-24 rounds to 1 (tie to even), a little more rounds up; rounding to float64 first would lose the little."""
+    one, half = np.float32(1), np.float32(2.0 ** -24)
+    assert fma(one, half, one, np.float32) == one
+    assert fma(np.float32(2.0 ** -24), np.float32(1 + 2.0 ** -23), one, np.float32) == np.nextafter(one, np.float32(2))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_one_chain(level, level_books, dtype):
+    """Each element is one chain of fused multiply-adds over the inner index, ascending from zero; the bias comes at its end."""
+    if level == "baseline":
+        pytest.skip("exempt: no fused multiply-add")
+    book, rng = level_books[level], np.random.default_rng(1)
+    n, i, o = 3, 300, 21
+    x, w, b = (rng.normal(size=shape).astype(dtype) for shape in ((n, i), (o, i), (o,)))
+    y, dx, dw = np.empty((n, o), dtype), np.empty((o, i), dtype), np.empty((n, o), dtype)
+    book.linear_forward(x, w, b, y)
+    book.linear_backward_weight(w[:, :o].T.copy(), x[:, :o].T.copy(), dw, None)  # (21, 21)ᵀ of x by w: 21 rows, one chunk
+    for row, column in ((0, 0), (1, 16), (2, 20)):
+        total = dtype(0)
+        for k in range(i):
+            total = fma(x[row, k], w[column, k], total, dtype)
+        assert y[row, column] == total + b[column]
+        total = dtype(0)
+        for k in range(o):
+            total = fma(x[row, k], w[column, k], total, dtype)
+        assert dw[row, column] == total
+    dy = rng.normal(size=(o, o)).astype(dtype)
+    book.linear_backward_input(dy, w, None, dx)
+    for row, column in ((0, 0), (20, 299), (7, 130)):
+        total = dtype(0)
+        for k in range(o):
+            total = fma(dy[row, k], w[k, column], total, dtype)
+        assert dx[row, column] == total
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", ["identity", "tanh"])
+def test_rows_do_not_depend_on_the_batch(level, level_books, dtype, activation):
+    """A prediction and its gradient are the same bits alone, in chunks, and in any order of rows."""
+    book, rng = level_books[level], np.random.default_rng(2)
+    for n, i, o in ((37, 65, 33), (19, 300, 70), (129, 17, 5)):
+        x, w, b = (rng.normal(size=shape).astype(dtype) for shape in ((n, i), (o, i), (o,)))
+        form = pack(book, w)
+
+        def forward(rows, packed=form, x=x, w=w, b=b):
+            y = np.empty((len(rows), len(w)), dtype)
+            book.linear_forward(x[rows], w, b, y, packed, activation)
+            dx = np.empty((len(rows), w.shape[1]), dtype)
+            book.linear_backward_input(y, w, np.tanh(x[rows]), dx, activation)
+            return np.hstack([y, dx])
+
+        together = forward(np.arange(n))
+        order = rng.permutation(n)
+        assert forward(order).tobytes() == together[order].tobytes()
+        assert forward(np.arange(n), None).tobytes() == together.tobytes()
+        for size in (1, 2, 7, 16):
+            parts = [forward(np.arange(start, min(start + size, n))) for start in range(0, n, size)]
+            assert np.vstack(parts).tobytes() == together.tobytes(), size
+
+
+def tree(parts):
+    """Neighbours of equal size joined first, as in a binary counter; the rest from the right."""
+    stack = []
+    for index, part in enumerate(parts):
+        while index & 1:
+            part, index = stack.pop() + part, index >> 1
+        stack.append(part)
+    total = stack.pop()
+    while stack:
+        total = stack.pop() + total
+    return total
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_chunk_tree(level, level_books, dtype):
+    """dw and db are chunks of 128 rows, each the kernel's own result for those rows, joined by the binary tree; N = 1..700."""
+    book, rng = level_books[level], np.random.default_rng(3)
+    i, o = 19, 17
+    every_x, every_dy = rng.normal(size=(700, i)).astype(dtype), rng.normal(size=(700, o)).astype(dtype)
+
+    def gradients(rows):
+        dw, db = np.empty((o, i), dtype), np.empty(o, dtype)
+        book.linear_backward_weight(every_x[rows], every_dy[rows], dw, db)
+        return np.hstack([dw, db[:, None]])
+
+    for n in range(1, 701):
+        parts = [gradients(slice(start, min(start + 128, n))) for start in range(0, n, 128)]
+        assert gradients(slice(0, n)).tobytes() == tree(parts).tobytes(), n
+
+
+@pytest.mark.parametrize("count", [10, 13, 64, 77])
+def test_tree_of_many_chunks(level, level_books, count):
+    """The stack of partial sums is as deep as the number of chunks asks for; db is a plain chain of sums within a chunk."""
+    book, rng = level_books[level], np.random.default_rng(4)
+    x, dy = (rng.normal(size=(count * 128 - 3, size)).astype(np.float32) for size in (3, 2))
+    db, dw = np.empty(2, np.float32), np.empty((2, 3), np.float32)
+    book.linear_backward_weight(x, dy, dw, db)
+    chunks = [dy[start:start + 128] for start in range(0, len(dy), 128)]
+    assert db.tobytes() == tree([np.add.accumulate(chunk)[-1] for chunk in chunks]).tobytes()
+    expected = np.empty((2, 3))
+    reference.linear_backward_weight(x.astype(float), dy.astype(float), expected, None)
+    np.testing.assert_allclose(dw, expected, rtol=0, atol=1e-7 * len(x))
+
+
+def test_long_sums_are_trees(level, level_books):
+    """total: float64 sums of 128 elements, joined by the same tree; any order within a chunk is exact here."""
+    book, rng = level_books[level], np.random.default_rng(6)
+    for n in (1, 127, 128, 129, 300, 1000):
+        x = (rng.integers(-999, 999, n) * 2.0 ** rng.integers(-3, 3, n)).astype(np.float32)
+        chunks = [x[start:start + 128].astype(np.float64).sum() for start in range(0, n, 128)]
+        s = np.empty(1)
+        book.total(x, s)
+        assert s[0] == tree(chunks)
+
+
+def test_every_level_is_tested():
+    assert set(cases.books()) >= {"reference", "baseline"}

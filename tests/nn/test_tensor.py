@@ -1,0 +1,245 @@
+"""Tensor: arithmetic and its derivatives against PyTorch and the stencil, the tape, and the words of its errors."""
+import threading
+
+import numpy as np
+import pytest
+import vivace.nn.functional as F
+from nn_stencil import check_gradient
+
+import vivace as vv
+from vivace import nn, optim
+
+FUNCTIONS = {name: getattr(F, name) for name in ("sigmoid", "tanh", "relu", "softmax", "gelu", "silu", "softplus", "elu", "leaky_relu")}
+
+
+def test_expressions_equal_torch(torch_traces):
+    """Arithmetic, broadcasting, slices, reductions, products: values, and the gradient that reaches every leaf."""
+    given = {name: np.array(value) for name, value in torch_traces["expressions"]["given"].items()}
+    found = torch_traces["expressions"]["found"]
+    assert len(found) > 40
+    for text, expected in found.items():
+        leaves = {name: nn.Tensor(value, requires_grad=True) for name, value in given.items()}
+        value = eval(text, {**FUNCTIONS, **leaves})
+        assert value.shape == np.shape(expected["value"]), text
+        np.testing.assert_allclose(value.numpy(), expected["value"], rtol=1e-13, atol=1e-14, err_msg=text)
+        value.sum().backward()
+        assert {name for name, leaf in leaves.items() if leaf.grad is not None} == set(expected["grads"]), text
+        for name, grad in expected["grads"].items():
+            assert leaves[name].grad.shape == leaves[name].shape, f"{text}: {name}"
+            np.testing.assert_allclose(leaves[name].grad.numpy(), grad, rtol=1e-12, atol=1e-13, err_msg=f"{text}: {name}")
+
+
+@pytest.mark.parametrize("key", [1, -1, (1, 2), slice(1, 3), (slice(None), slice(1, 3)), (slice(None), slice(3, 1)),
+                                 (slice(None), slice(-2, None)), (slice(None, None, -1), 0), (Ellipsis, 1), None, [2, 0, 2],
+                                 ([0, 1], [1, 1]), np.array([True, False, True])])
+def test_indexing_equals_numpy(key):
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    leaf = nn.Tensor(x, requires_grad=True)
+    part = leaf[key]
+    assert np.array_equal(part.numpy(), x[key]) and part.shape == x[key].shape
+    dy = np.random.default_rng(1).normal(size=part.shape)
+    part.backward(dy)
+    expected = np.zeros_like(x)
+    np.add.at(expected, key, dy)
+    np.testing.assert_allclose(leaf.grad.numpy(), expected, rtol=1e-15)
+
+
+def test_a_long_expression_against_the_stencil():
+    rng = np.random.default_rng(0)
+    x, m = rng.normal(size=(5, 3)), rng.normal(size=(3, 3))
+
+    def value(x):
+        h = F.tanh(x @ m) / (1.5 + F.sigmoid(x)) - 0.3 * x[:, :1]
+        return (h ** 2 * F.softmax(h[::2].mean() + x)).sum() + (x[1] * x[2:, 1:2]).mean()
+
+    leaf = nn.Tensor(x, requires_grad=True)
+    value(leaf).backward()
+    check_gradient(lambda v: value(nn.Tensor(v)).numpy(), x, leaf.grad.numpy(), None, rng, "expression")
+
+
+# --- what a tensor is made of
+
+def test_types():
+    assert nn.Tensor([1, 2]).dtype == np.float32 and nn.Tensor([1.0]).dtype == np.float32
+    assert nn.Tensor(np.ones(2)).dtype == np.float64 and nn.Tensor(np.arange(2)).dtype == np.int64
+    assert nn.Tensor(np.ones(2, np.float16)).dtype == np.float32 and nn.Tensor(True).dtype == np.float32
+    vv.set_default_dtype("float64")
+    try:
+        assert nn.Tensor([1, 2]).dtype == np.float64 and nn.Linear(2, 2).weight.dtype == np.float64
+    finally:
+        vv.set_default_dtype("float32")
+    with pytest.raises(ValueError, match="dtype must be float32 or float64, got 'float16'"):
+        vv.set_default_dtype("float16")
+    for bad in (["a"], [None], [1j]):
+        with pytest.raises(TypeError, match="data must be numbers, got dtype"):
+            nn.Tensor(bad)
+
+
+def test_what_it_answers():
+    x = nn.Tensor([[1.0, 2.0, 3.0], [4.0, 6.0, 5.0]])
+    assert (x.shape, x.ndim, x.size, len(x), x.argmax(), x.argmax(axis=1).tolist()) == ((2, 3), 2, 6, 2, 4, [2, 1])
+    assert [row.numpy().tolist() for row in x] == [[1, 2, 3], [4, 6, 5]]
+    assert nn.Tensor(2.5).item() == float(nn.Tensor([2.5])) == 2.5 and isinstance(nn.Tensor(2.5).item(), float)
+    assert bool(nn.Tensor(1.0)) and not bool(nn.Tensor(0.0))
+    with pytest.raises(ValueError):
+        x.item()
+    with pytest.raises(TypeError, match="len"):
+        len(nn.Tensor(1.0))
+    assert repr(nn.Tensor([1.0, 2.0], requires_grad=True)) == "tensor([1., 2.], requires_grad=True)"
+
+
+def test_arrays_of_it_are_copies():
+    """As np.array promises; np.asarray gives the values themselves."""
+    x, p = nn.Tensor([1.0, 2.0]), nn.Parameter([1.0, 2.0])
+    for tensor in (x, p):
+        copy = np.array(tensor)
+        copy[0] = 9
+        assert tensor.numpy().tolist() == [1, 2]
+        assert np.shares_memory(np.asarray(tensor), tensor.numpy())
+        assert np.asarray(tensor, np.float64).dtype == np.float64
+    assert not np.asarray(p).flags.writeable
+
+
+def test_arrays_and_numbers_on_either_side():
+    x, a = nn.Tensor([1.0, 2.0], requires_grad=True), np.array([3.0, 5.0])
+    for result, expected in ((a + x, [4, 7]), (x + a, [4, 7]), (a - x, [2, 3]), (x - a, [-2, -3]), (a * x, [3, 10]), (a / x, [3, 2.5]),
+                             (np.float64(2) * x, [2, 4]), (2 - x, [1, 0]), (x / 2, [0.5, 1]), (np.int64(3) + x, [4, 5])):
+        assert isinstance(result, nn.Tensor) and result.requires_grad and result.dtype == np.float32
+        assert result.numpy().tolist() == expected
+
+
+def test_power_zero_has_no_slope():
+    x = nn.Tensor([0.0, 2.0], requires_grad=True)
+    (x ** 0).sum().backward()
+    assert x.grad.numpy().tolist() == [0, 0]
+
+
+# --- the tape
+
+def test_gradients_accumulate_and_are_their_own():
+    a, b = nn.Tensor([1.0, 2.0], requires_grad=True), nn.Tensor([1.0, 2.0], requires_grad=True)
+    (a + b).sum().backward()
+    (a * 3).sum().backward()
+    assert a.grad.numpy().tolist() == [4, 4] and b.grad.numpy().tolist() == [1, 1]
+    given = np.ones(2, np.float32)
+    (b * 1.0).backward(given)
+    (b * 1.0).backward(given)
+    assert b.grad.numpy().tolist() == [3, 3] and given.tolist() == [1, 1]
+    a.grad = None
+    assert a.grad is None
+    a.sum().backward()
+    assert a.grad.numpy().tolist() == [1, 1]
+
+
+def test_a_tensor_used_many_times():
+    x = nn.Tensor([2.0], requires_grad=True)
+    y = x * x
+    (y * y + y + x).sum().backward()
+    assert x.grad.item() == 4 * 8 + 2 * 2 + 1
+
+
+def test_backward_of_a_leaf():
+    x = nn.Tensor(3.0, requires_grad=True)
+    x.backward()
+    assert x.grad.item() == 1 and x.grad.shape == ()
+
+
+def test_a_second_backward_is_an_error():
+    x = nn.Tensor([1.0, 2.0], requires_grad=True)
+    y = (x * x).sum()
+    y.backward()
+    with pytest.raises(RuntimeError, match="backward.. was called before on this result; run the forward pass again"):
+        y.backward()
+    assert x.grad.numpy().tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("act, error, says", [
+    (lambda x: (x * 2).backward(), RuntimeError, r"gradient must be given for a tensor of shape \(2,\)"),
+    (lambda x: (x * 2).backward(np.ones(3)), ValueError, r"gradient must have shape \(2,\), got \(3,\)"),
+    (lambda x: x.detach().sum().backward(), RuntimeError, "depends on something with requires_grad=True"),
+    (lambda x: x @ x, ValueError, r"matmul needs shapes \(N, K\) and \(K, O\), got \(2,\) and \(2,\)"),
+    (lambda x: x + np.ones(3), ValueError, "broadcast"),
+    (lambda x: x ** x, TypeError, "exponent must be a number, got Tensor"),
+    (lambda x: x.reshape(3), ValueError, "reshape"),
+    (lambda x: x[5], IndexError, "out of bounds"),
+    (lambda x: x + "a", TypeError, "data must be numbers"),
+    (lambda x: F.softmax(x), ValueError, r"softmax needs an input of shape \(N, C\), got \(2,\)"),
+    (lambda x: F.softmax(x, dim=0), ValueError, "dim must be 1 or -1"),
+    (lambda x: F.cat([x, x]), ValueError, r"concatenate needs inputs of shape \(N, width\) with one N, got \(2,\), \(2,\)"),
+    (lambda x: F.leaky_relu(x, -1), ValueError, "negative_slope must be >= 0, got -1"),
+    (lambda x: F.dropout(x, 1.5), ValueError, r"p must lie in 0..1, got 1.5"),
+    (lambda x: nn.Linear(3, 2)(x), ValueError, r"input must have shape \(..., in_features\) = \(..., 3\), got \(2,\)"),
+    (lambda x: nn.Linear(3, 2)(np.ones((4, 2))), ValueError, r"input must have shape \(N, in_features\) = \(N, 3\), got \(4, 2\)"),
+    (lambda x: nn.Linear(2, 2, dtype="float64")(x), TypeError, "input must be float64 like the parameters, got float32"),
+    (lambda x: nn.Linear(0, 2), ValueError, "in_features must be an int >= 1, got 0"),
+])
+def test_errors_say_what_was_expected(act, error, says):
+    with pytest.raises(error, match=says):
+        act(nn.Tensor([1.0, 2.0], requires_grad=True))
+
+
+def test_no_grad_and_detach():
+    x = nn.Tensor([1.0], requires_grad=True)
+    with vv.no_grad():
+        assert not (x * 2).requires_grad
+        with vv.no_grad():
+            pass
+        assert not (x * 2).requires_grad
+        seen = []
+        thread = threading.Thread(target=lambda: seen.append((x * 2).requires_grad))
+        thread.start()
+        thread.join()
+        assert seen == [True]  # the mode is that of one thread
+    assert (x * 2).requires_grad
+
+    @vv.no_grad()
+    def quiet():
+        return x * 2
+    assert not quiet().requires_grad
+    with pytest.raises(ZeroDivisionError), vv.no_grad():
+        raise ZeroDivisionError
+    assert (x * 2).requires_grad
+    y = (x * 2).detach()
+    assert not y.requires_grad and np.shares_memory(y.numpy(), y.detach().numpy())
+    (x * y).sum().backward()
+    assert x.grad.item() == 2.0
+
+
+def test_inputs_of_three_dimensions():
+    layer, x = nn.Linear(3, 2, dtype="float64"), np.random.default_rng(0).normal(size=(4, 5, 3))
+    y = layer(x)
+    assert y.shape == (4, 5, 2)
+    np.testing.assert_allclose(y.numpy(), x @ layer.weight.numpy().T + layer.bias.numpy(), rtol=1e-13)
+    y.sum().backward()
+    np.testing.assert_allclose(layer.weight.grad.numpy(), np.tile(x.sum(axis=(0, 1)), (2, 1)), rtol=1e-12)
+    assert layer.bias.grad.numpy().tolist() == [20, 20]
+
+
+class MyNet(nn.Module):
+    """The program of the documentation, as a PyTorch user types it."""
+
+    def __init__(self, input_size, hidden_size, output_size):
+        super(MyNet, self).__init__()  # noqa: UP008
+        self.fc1 = nn.Linear(input_size, hidden_size)
+        self.fc2 = nn.Linear(hidden_size, output_size)
+        self.activation = nn.ReLU()
+
+    def forward(self, x):
+        return self.fc2(self.activation(self.fc1(x)))
+
+
+def test_a_loop_in_the_style_of_pytorch():
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.normal(size=(40, 10)), rng.normal(size=(40, 3))
+    vv.manual_seed(0)
+    model = MyNet(10, 20, 3)
+    criterion, optimizer, losses = nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1), []
+    for epoch in range(20):
+        for xb, yb in vv.batches(inputs, targets, batch_size=16, shuffle=True, seed=0, epoch=epoch):
+            loss = criterion(model(xb), yb)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0] and isinstance(losses[0], float)
+    assert np.all(np.isfinite(losses))
