@@ -10,8 +10,8 @@ def backpropagate(k, steps, gradients, key, array_of, wants, new):
 
     k: the kernels to call: a book, or a recorder that writes the calls down. gradients: key of a tensor -> its gradient so far; on
     return, those of the leaves. key(tensor), array_of(tensor), wants(tensor): what names it; its values; whether its gradient is
-    asked for. new(like): room for an array. Several uses of a tensor are summed in reverse order of use, each sum into new room, because an operation may pass its
-    gradient on as it is.
+    asked for. new(like): room for an array. Several uses of a tensor are summed in reverse order of use, each sum into new room,
+    because an operation may pass its gradient on as it is.
     """
     for op, inputs, out_key, out in reversed(steps):
         dout = gradients.pop(out_key, None)

@@ -10,7 +10,7 @@ from .tensor import Tensor, apply, as_tensor
 class Loss(Module):
     """A loss: loss(input, target, weight=None), weight (N,) being row weights.
 
-    reduction: "mean" (sum of w l / sum of w over the batch) or "sum". A row's loss over several outputs is their mean.
+    reduction: "mean" (sum of w l / sum of w over the batch, a row's loss being the mean over its outputs) or "sum" (over all elements).
     """
 
     link = None  # activation that makes probabilities of raw outputs

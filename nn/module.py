@@ -2,7 +2,9 @@
 import numpy as np
 
 from . import root
+from .dtype import real_dtype
 from .parameter import Parameter
+from .store import Store
 from .tensor import Tensor, as_tensor, grad_enabled
 
 
@@ -133,12 +135,10 @@ class Module:
             p.grad = None
 
     def to(self, dtype):
-        """Convert all parameters to `dtype`, in place."""
-        from .dtype import real_dtype
+        """Convert all parameters to `dtype`, in place, with their gradients and optimizer states."""
         dtype = real_dtype(dtype)
-        for p in self.parameters():
-            if p.dtype != dtype:
-                p.convert(dtype)
+        if any(p.dtype != dtype for p in self.parameters()):
+            Store.converted(self.parameters(), dtype)
         return self
 
     def double(self):

@@ -73,3 +73,19 @@ class Store:
     def segment(self, name, p):
         """The part (P,) of vector `name` that belongs to parameter p."""
         return self.vector(name)[p._offset:p._offset + p.size]
+
+    @classmethod
+    def converted(cls, params, dtype):
+        """A store of `dtype` into which `params` move with all their vectors, rounded."""
+        params = list(dict.fromkeys(params))
+        old = cls.of(params)
+        held = {(name, p): np.array(old.segment(name, p)) for name in old.vectors for p in params}
+        had = {p: p._has_grad for p in params}
+        for p in params:
+            p.convert(dtype)
+        new = cls(params)
+        for (name, p), values in held.items():
+            new.segment(name, p)[...] = values
+        for p in params:
+            p._has_grad = had[p]
+        return new

@@ -146,7 +146,7 @@ INLINE REAL F(common_factor)(const REAL *w, ptrdiff_t rows, int mean) {
 
 static void F(squared_error)(const REAL *y, const REAL *t, const REAL *w, REAL *l, REAL *dy, ptrdiff_t N, ptrdiff_t O, ptrdiff_t lo,
                              ptrdiff_t hi, int mean) {
-    const ptrdiff_t outputs = O > 0 ? O : 1;
+    const ptrdiff_t outputs = mean && O > 0 ? O : 1; /* a sum is over all elements */
     LOSS_ROWS {
         const REAL *yn = y + n * O, *tn = t + n * O;
         const VEC f = F(all)(FACTOR * (REAL)(2.0 / outputs));
@@ -233,7 +233,7 @@ static void F(cross_entropy)(const REAL *p, const int64_t *t, const REAL *w, REA
 #define DEFINE_COLUMN_LOSS(NAME, DIVISOR, BEFORE, TERM, SLOPE)                                                                 \
     static void F(NAME)(const REAL *y, const REAL *t, const REAL *w, REAL *l, REAL *dy, ptrdiff_t N, ptrdiff_t O,              \
                         ptrdiff_t lo, ptrdiff_t hi, int mean) {                                                                \
-        const ptrdiff_t divisor = (DIVISOR) > 0 ? (DIVISOR) : 1;                                                               \
+        const ptrdiff_t divisor = mean && (DIVISOR) > 0 ? (DIVISOR) : 1;                                                               \
         LOSS_ROWS {                                                                                                            \
             const VEC f = F(all)(FACTOR * (REAL)(1.0 / divisor)), one = F(all)(1), zero = F(all)(0);                           \
             VEC acc[NV];                                                                                                       \

@@ -36,12 +36,13 @@ def _over_outputs(term, slope, averaged=True):
     def loss(y, t, w, l, dy, mean):
         rows, outputs = y.shape
         real = y.dtype.type
-        inverse, share = real(inverse_weight(w, rows, mean)), real(1.0 / max(outputs, 1) if averaged else 1.0)
+        divisor = max(outputs, 1) if averaged and mean else 1  # a sum is over all elements
+        inverse, share = real(inverse_weight(w, rows, mean)), real(1.0 / divisor)
         row = np.empty((1, outputs), y.dtype)
         for n in range(rows):
             for o in range(outputs):
                 row[0, o] = term(y[n, o], t[n, o])
-            l[n] = row_sum(row, 0) / real(max(outputs, 1)) if averaged else row_sum(row, 0)
+            l[n] = row_sum(row, 0) / real(divisor)
         if dy.size:
             for n in range(rows):
                 factor = row_factor(w, n, inverse) * share

@@ -3,7 +3,8 @@
 Each writes l[n], the loss of row n without its weight, and dy, the gradient of the batch's loss
     mean: sum of w[n] l[n] / sum of w[n]        (mean=True; 0 where all weights are 0)
     sum:  sum of w[n] l[n]                      (mean=False)
-w (N,) are row weights; None means ones. dy may be None when only the value is wanted. A loss over O outputs is their mean.
+w (N,) are row weights; None means ones. dy may be None when only the value is wanted. A loss over O
+outputs is their mean with mean=True and their sum with mean=False, as PyTorch's reductions over all elements.
 """
 import numpy as np
 
@@ -29,11 +30,16 @@ def row_factor(w, rows, mean, dtype):
     return np.full((rows, 1), inverse, dtype) if w is None else (w * inverse)[:, None]
 
 
+def averaged(y, mean):
+    """What the loss over the outputs is divided by: O for the mean, 1 for the sum."""
+    return max(y.shape[1], 1) if mean else 1
+
+
 @kernel("y(N,O) t(N,O) w(N)?! -> l(N) dy(N,O)?")
 def squared_error(y, t, w, l, dy, mean=True):
     """l[n] = sum over o of (y - t)² / O ;  dl/dy = 2 (y - t) / O"""
     d = y - t
-    outputs = max(y.shape[1], 1)
+    outputs = averaged(y, mean)
     l[...] = np.square(d).sum(axis=1) / y.dtype.type(outputs)
     if dy is not None:
         np.multiply(d, row_factor(w, len(y), mean, y.dtype) * y.dtype.type(2.0 / outputs), out=dy)
@@ -117,7 +123,7 @@ def binary_cross_entropy(p, t, w, l, dp, mean=True):
 
     p, t (N, O) in 0..1. Logarithms are cut at -100 and the divisor at 1e-12, as PyTorch does.
     """
-    outputs = max(p.shape[1], 1)
+    outputs = averaged(p, mean)
     with np.errstate(divide="ignore"):
         yes, no = np.maximum(np.log(p), -100), np.maximum(np.log1p(-p), -100)
     l[...] = -(t * yes + (1 - t) * no).sum(axis=1) / p.dtype.type(outputs)
@@ -129,7 +135,7 @@ def binary_cross_entropy(p, t, w, l, dp, mean=True):
 @kernel("z(N,O) t(N,O) w(N)?! -> l(N) dz(N,O)?")
 def binary_cross_entropy_logits(z, t, w, l, dz, mean=True):
     """l[n] = sum over o of (max(z, 0) - z t + log(1 + exp(-|z|))) / O ;  dl/dz = (sigmoid(z) - t) / O.  t (N, O) in 0..1"""
-    outputs = max(z.shape[1], 1)
+    outputs = averaged(z, mean)
     terms = np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))
     l[...] = terms.sum(axis=1) / z.dtype.type(outputs)
     if dz is not None:

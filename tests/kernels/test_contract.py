@@ -77,7 +77,7 @@ def scale_of_binary_cross_entropy(p, t, w, l, dp, mean):
 
 
 def scale_of_binary_cross_entropy_logits(z, t, w, l, dz, mean):
-    outputs = max(z.shape[1], 1)
+    outputs = reference.losses.averaged(z, mean)
     terms = np.maximum(z, 0) + np.abs(z * t) + np.log1p(np.exp(-np.abs(z)))
     factor = np.abs(reference.losses.row_factor(w, len(z), mean, z.dtype)) / outputs
     return [terms.sum(axis=1) / outputs, (reference.activations.sigmoid(z) + t) * factor]
