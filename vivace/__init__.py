@@ -9,8 +9,12 @@
 """
 __version__ = "0.1.0"
 
-from . import kernels, nn, optim  # noqa: E402
-from . import callbacks  # noqa: E402
+from . import (  # noqa: E402
+           callbacks,  # noqa: E402
+           kernels,
+           nn,
+           optim,
+)
 from .batches import batches  # noqa: E402
 from .config import show_config  # noqa: E402
 from .history import History  # noqa: E402

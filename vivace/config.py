@@ -3,8 +3,7 @@ import os
 
 import numpy as np
 
-from . import kernels
-from . import threads
+from . import kernels, threads
 
 
 def show_config(verbose=True):

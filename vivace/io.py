@@ -11,6 +11,7 @@ from .nn.graph import trace
 from .nn.graph_module import GraphModule
 from .nn.optim import lr_scheduler
 from .nn.parameter import Parameter
+from .trainer import Trainer
 
 MODULES = {cls.__name__: cls for cls in (
     layers.Linear, layers.Dropout, layers.Sequential, activations.Identity, activations.Sigmoid, activations.Tanh,
@@ -43,8 +44,15 @@ BRANCH = {"name": str, "children": list}
 # --- saving
 
 def save(trainer, path):
-    """Write everything `load` needs; the file is the old one or the new one, whole, whatever happens."""
-    write_whole(path, seal(*describe(trainer)))
+    """Write model, optimizer and the whole state of training to `path`; vivace.load reads it.
+
+    The file is the old one or the new one, whole, whatever happens.
+    """
+    with trainer._lock:
+        write_whole(path, seal(*describe(trainer)))
+
+
+Trainer.save = save
 
 
 def describe(trainer):
@@ -254,6 +262,8 @@ def _make_module(tree, held, prefix):
         typed(tree, LEAF, "module")
         cls = _named(MODULES, "module", tree["name"])
         if cls is layers.Linear:  # before anything is allocated: the file's size bounds the model's
+            if tree["config"].get("dtype") not in ("float32", "float64"):  # NumPy parses other texts as Python literals
+                raise FileError(f"dtype of a Linear must be float32 or float64, got {tree['config'].get('dtype')!r}")
             shape = (tree["config"].get("out_features"), tree["config"].get("in_features"))
             if held[f"{prefix}weight"].shape != shape:
                 raise FileError(f"{prefix}weight must have shape {shape}, got {held[f'{prefix}weight'].shape}")
@@ -279,7 +289,6 @@ def _optimizer(d, params, arrays):
 
 
 def _trainer(d, model, loss, optimizer, metrics):
-    from .trainer import Trainer
     trainer = Trainer(model, loss, optimizer, metrics=d["metrics"] if metrics is None else metrics, **d["trainer"])
     trainer.widths = d["model"]["graphs"]["eval"]["inputs"] if "graphs" in d["model"] else None
     return trainer

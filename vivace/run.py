@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 from .kernels import record as R
+from .team import SLICE
 
 
 class NonFiniteError(FloatingPointError):
@@ -98,9 +99,9 @@ class Epoch:
 class Run:
     """A fit in progress: `go` runs steps of an epoch; it leaves the trainer's model, counters and optimizer in step with each other."""
 
-    def __init__(self, trainer, plan, spaces, rows, batch, outputs, emits, threads, interrupts):
+    def __init__(self, trainer, plan, spaces, rows, batch, outputs, emits, team, interrupts):
         self.trainer, self.plan, self.spaces, self.rows, self.batch = trainer, plan, spaces, rows, batch
-        self.outputs, self.emits, self.threads = outputs, emits, threads
+        self.outputs, self.emits, self.team = outputs, emits, team
         self.interrupts, self.snapshots, self.version = interrupts, Snapshots(trainer), trainer.store.version
         updating = [c for c in plan.calls if not c.chained and any(t and t.name.endswith("_update") for t in (c, *c.then))]
         self.update_phase = min((c.phase for c in updating), default=0)
@@ -117,7 +118,7 @@ class Run:
             self._fill(epoch, position[0], stop)
             last = stop if slice_steps is None else min(stop, position[0] + slice_steps)
             before = position[0]
-            step, phase, status = self._engine(epoch, position, last, min(0.1, max(deadline - time.monotonic(), 0)))
+            step, phase, status = self._engine(epoch, position, last, min(SLICE, max(deadline - time.monotonic(), 0)))
             self._advance(step - before)
             if status == "not finite":
                 self._not_finite(epoch, step)
@@ -136,7 +137,13 @@ class Run:
 
     def _engine(self, epoch, position, last, seconds):
         spaces = {**self.spaces, **self.trainer.optimizer.spaces(), R.ORDER: epoch.order, R.RESULT: epoch.result, R.OUTPUT: epoch.output}
-        return self.plan.run(spaces, epoch.table, self.rows, self.batch, position, last, self.threads, seconds)
+        size = self.team.size
+        if seconds != np.inf:
+            size, seconds = self.team.next(seconds)
+        began = time.monotonic()
+        place = self.plan.run(spaces, epoch.table, self.rows, self.batch, position, last, size, seconds)
+        self.team.ran(place[0] - position[0], time.monotonic() - began)
+        return place
 
     def _settle(self, epoch, position):
         """Out of the middle of a step: back to its beginning where nothing was updated yet, else on to its end."""

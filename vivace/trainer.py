@@ -19,12 +19,17 @@ from .nn.plan import Data, Plan
 from .nn.store import Store
 from .progress import Progress
 from .run import Epoch, Interrupts, NonFiniteError, Run, eval_outputs
+from .team import Team
 
 SPLIT_EPOCH = (1 << 32) - 1
 """The permutation that draws the validation rows is that of an epoch no training reaches."""
 
 PREDICT_ROWS = 512
 """Rows per pass of predict: their values stay in the second-level cache between layers."""
+
+
+SURELY_A_TEAM = 1e9
+"""Operations of a step that is not worth measuring on one thread: milliseconds, of which barriers are nothing."""
 
 
 class LastRun:
@@ -40,7 +45,7 @@ class LastRun:
 
 
 class Trainer:
-    """Trains `model` for `loss` with `optimizer`, in place.
+    """Trains `model` for `loss` with `optimizer`, in place. save(path) writes the whole state of training (io.py); vivace.load reads it.
 
     metrics: names (accuracy, r2, mae, rmse) or functions f(prediction, target). precision: None follows the model; "float32" or
     "float64" convert it in place. scheduler: an optim.lr_scheduler, stepped per "epoch" or per "step" (scheduler_interval).
@@ -71,7 +76,7 @@ class Trainer:
         self.history, self.last_run, self.stop_training, self.stop_reason = History(), LastRun(), False, None
         self.epoch, self.step, self.position = 0, 0, 0
         self.partial, self.watchers, self.restored, self.widths = None, [], [], None
-        self._plans, self._train_plan, self._order, self._lock = {}, None, None, threading.RLock()
+        self._plans, self._traces, self._train_plan, self._order, self._lock = {}, {}, None, None, threading.RLock()
 
     # --- storage and plans
 
@@ -98,11 +103,11 @@ class Trainer:
     def _training_plan(self, widths, batch, data, emits):
         self.optimizer.home()
         store = self.store
-        key = ("train", tuple(widths), batch, data.key(), emits, self.optimizer.signature(), str(self.loss.config()), self.seed,
+        graph, text = self._traced(widths, True)
+        key = ("train", text, batch, data.key(), emits, self.optimizer.signature(), str(self.loss.config()), self.seed,
                self.clip_grad_norm)
 
         def make():
-            graph = self._trace(widths, True)
             z, logits = self.loss.source(graph.output)
             plan = Plan(graph, store, self.book, batch, data, (self.loss.operation(data.targets == "int", logits), z), self.optimizer,
                         self.seed, emits, clip_norm=self.clip_grad_norm)
@@ -121,14 +126,24 @@ class Trainer:
 
     def _prediction_plan(self, widths):
         store = self.store
-
-        def make():
-            graph = self._trace(widths, False)
-            return Plan(graph, store, self.book, PREDICT_ROWS, Data())
-        return self._cached(("predict", tuple(widths)), make)
+        graph, text = self._traced(widths, False)
+        return self._cached(("predict", text), lambda: Plan(graph, store, self.book, PREDICT_ROWS, Data()))
 
     def _outputs(self, widths):
-        return self._cached(("outputs", tuple(widths)), lambda: self._trace(widths, True).output.shape[1])
+        return self._traced(widths, True)[0].output.shape[1]
+
+    def _traced(self, widths, training):
+        """(graph, what it says): traced anew after an attribute of any module was set, a parameter was frozen, or fit was called."""
+        store = self.store
+        key = (tuple(widths), training, id(store), tuple(p.requires_grad for p in store.params))
+        held = self._traces.get(key)
+        if held is None or held[0] != Module._changes[0]:
+            graph = self._trace(widths, training)
+            if len(self._traces) >= 8:
+                self._traces.clear()
+            names = {id(p): f"p{id(p)}" for p in store.params}
+            held = self._traces[key] = (Module._changes[0], graph, str(graph.describe(names)))
+        return held[1:]
 
     def _trace(self, widths, training):
         try:
@@ -160,6 +175,7 @@ class Trainer:
         KeyboardInterrupt after at most a step, the model being usable.
         """
         with self._lock:
+            self._traces.clear()
             epochs, batch_size = prepare.count("epochs", epochs, 0), prepare.count("batch_size", batch_size)
             arrays, target, weight = self._data(X, y, sample_weight)
             arrays, target, weight, validation = self._validation(arrays, target, weight, validation_data, validation_split)
@@ -233,6 +249,8 @@ class Trainer:
         steps_before, self._seconds = self.step, 0.0
         with threads.team(self._threads(), plan.flops(batch), batch) as team, Progress(verbose, first + epochs, rows) as progress, \
                 Interrupts() as interrupts:
+            fixed = self.num_threads is not None or threads.forced() is not None
+            team = Team(team, fixed or plan.flops(batch) > SURELY_A_TEAM)
             run = Run(self, plan, spaces, rows, batch, plan.graph.output.shape[1], bool(self.metrics), team, interrupts)
             for watcher in watchers:
                 watcher.on_train_begin(self)
@@ -241,7 +259,7 @@ class Trainer:
                     self._one_epoch(run, target, weight, validation, watchers, progress, deadline)
                     interrupts.check()
             finally:
-                self._report(team, self.step - steps_before, plan.flops(batch), rows / -(-rows // batch))
+                self._report(team.used, self.step - steps_before, plan.flops(batch), rows / -(-rows // batch))
             for watcher in watchers:
                 watcher.on_train_end(self)
         return self.history
@@ -379,12 +397,6 @@ class Trainer:
         op.rows(self.book, z, target, weight, l, None)
         self.book.mean_loss(l, weight, s)
         return {"loss": float(s[0] / s[1]) if s[1] else 0.0, **self._scores(z, target, weight)}
-
-    def save(self, path):
-        """Write model, optimizer and the whole state of training to `path`, atomically; vivace.load reads it."""
-        from .io import save
-        with self._lock:
-            save(self, path)
 
     def __repr__(self):
         return f"Trainer({self.model!r}, {self.loss!r}, {self.optimizer!r}, epoch={self.epoch})"

@@ -124,7 +124,7 @@ def test_float64_within_the_bound(book, name):
             assert abs(mpmath.mpf(float(got)) - exact) <= FLOAT64_BOUND * ulp, f"{name}({at!r}) = {got!r}"
 
 
-FLOAT64_BOUND = 8
+FLOAT64_BOUND = 6
 
 
 @pytest.mark.slow

@@ -226,6 +226,7 @@ LIES = [
     (put("model.aliases", {"x": "0.weight"}), "unexpected"),
     (put("model.aliases", {"x": "nowhere"}), "nowhere"), (put("frozen", ["nowhere"]), "frozen must name parameters"),
     (put("frozen", [3]), r"frozen\[0\] must be str, got 3"), (put("training", 1), "training must be bool, got 1"),
+    (put("model.module.children.0.config.dtype", "3,4"), "dtype of a Linear must be float32 or float64, got '3,4'"),
     (put("scheduler.name", "CyclicLR"), "unknown scheduler"), (put("scheduler.config.step_size", 0), "step_size must be >= 1"),
     (put("scheduler.config.gamma", "1"), "gamma must be number"), (put("scheduler.state.base_lrs", []), "one entry for each"),
     (put("scheduler.config.more", 1), "scheduler.config must have the entries step_size, gamma"),
@@ -353,7 +354,7 @@ def mutated(d, rng):
                 value = value[key] if known else value
             at[path[-1]] = copy.deepcopy(value)
         else:
-            at[path[-1]] = JUNK[rng.integers(len(JUNK))]
+            at[path[-1]] = copy.deepcopy(JUNK[rng.integers(len(JUNK))])
     return d
 
 
