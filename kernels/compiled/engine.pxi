@@ -156,9 +156,12 @@ cdef void work(void* context, int thread) noexcept nogil:
                 until_look -= 1
                 if until_look <= 0:  # the clock costs 25 ns: look less often while steps are short
                     now = vv_now()
-                    look_every = min(2 * look_every, 1024) if now - looked < 1e-4 else max(look_every // 2, 1)
-                    if now - looked > 2e-3:
+                    if step == run.first_step and phase == run.first_phase:
                         look_every = 1
+                    elif now - looked < 1e-4:
+                        look_every = min(2 * look_every, 1024)
+                    else:
+                        look_every = max(look_every // 2, 1) if now - looked < 2e-3 else 1
                     until_look, looked = look_every, now
                     if now >= run.deadline and not (step == run.first_step and phase == run.first_phase):
                         run.status = OUT_OF_TIME

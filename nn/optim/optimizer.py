@@ -122,9 +122,8 @@ class Optimizer:
             table[:, column] = cached[index, before][scalar]
 
     def signature(self):
-        """What a plan depends on: which parameters share a step count, and which states are in use."""
-        return tuple((tuple((id(p), self.steps[p] - self.steps[group["params"][0]], p.requires_grad) for p in group["params"]),
-                      self.uses(group)) for group in self.param_groups)
+        """What a plan depends on: the parameters of each group, which of them are trained, and which states are in use."""
+        return tuple((tuple((id(p), p.requires_grad) for p in group["params"]), self.uses(group)) for group in self.param_groups)
 
     def state_dict(self):
         """{"state": per parameter its step count and states, "param_groups": options}, parameters numbered in order."""

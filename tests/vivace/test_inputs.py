@@ -306,7 +306,7 @@ def test_float64_data_trains_a_float32_model_and_the_reverse():
 
 
 def test_a_frame_gives_its_values():
-    pandas = pytest.importorskip("pandas")
+    import pandas
     frame = pandas.DataFrame(X, columns=list("abcde"))
     expected = fitted(X)
     assert all(np.array_equal(a, b) for a, b in zip(expected, fitted(frame, pandas.Series(Y))))
