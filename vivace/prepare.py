@@ -56,9 +56,10 @@ def _not_finite(name, array, wrong, where=""):
 
 
 def _finite(array):
-    # one pass that allocates nothing: the sum is finite unless a value is not, or the sum itself overflows
+    # one pass at the speed of memory that allocates nothing: a sum of squares is finite unless a value is not, or it overflows itself
+    flat = array.reshape(-1)
     with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(array.sum(dtype=np.float64))) or bool(np.isfinite(array).all())
+        return bool(np.isfinite(np.dot(flat, flat))) or bool(np.isfinite(array).all())
 
 
 def targets(loss, y, outputs, dtype, rows, name="y"):

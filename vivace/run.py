@@ -51,28 +51,33 @@ class Snapshots:
     (epoch, step) since then at which a slice began, the optimizer's options of that slice.
     """
 
-    def __init__(self, trainer):
-        self.trainer, self.cost, self.taken = trainer, 0.0, -np.inf
+    def __init__(self, trainer, store):
+        self.trainer, self.store, self.cost, self.taken = trainer, store, 0.0, -np.inf
         self.options = {}
 
     def offer(self, place, changed):
         """Take a copy at `place` (epoch, step) if it is time for one, or if the weights were `changed` by other than the run."""
         self.options[place] = [dict(group) for group in self.trainer.optimizer.param_groups]
         now = time.monotonic()
-        if (changed or now - self.taken >= 50 * self.cost) and np.isfinite(self.trainer.store.vectors["data"]).all():
+        if (changed or now - self.taken >= 50 * self.cost) and np.isfinite(self.store.vectors["data"]).all():
             self.take(place)
             self.options = {place: self.options[place]}
             self.taken = time.monotonic()
             self.cost = self.taken - now
 
     def take(self, place):
-        """Copy vectors and counters."""
-        self.vectors = {name: vector.copy() for name, vector in self.trainer.store.vectors.items()}
+        """Copy vectors and counters, into the room of the last copy where there is one: new pages cost more than the copy."""
+        room = self.trainer.spare
+        for name, vector in self.store.vectors.items():
+            if name not in room or room[name].shape != vector.shape or room[name].dtype != vector.dtype:
+                room[name] = np.empty_like(vector)
+            np.copyto(room[name], vector)
+        self.vectors = {name: room[name] for name in self.store.vectors}
         self.steps, self.count, self.place = dict(self.trainer.optimizer.steps), self.trainer.step, place
 
     def restore(self):
         """Put the copy back."""
-        store = self.trainer.store
+        store = self.store
         for name, vector in store.vectors.items():
             vector[...] = self.vectors.get(name, 0)  # an optimizer's state that was not there yet was zero
         store.version += 1
@@ -102,7 +107,8 @@ class Run:
     def __init__(self, trainer, plan, spaces, rows, batch, outputs, emits, team, interrupts):
         self.trainer, self.plan, self.spaces, self.rows, self.batch = trainer, plan, spaces, rows, batch
         self.outputs, self.emits, self.team = outputs, emits, team
-        self.interrupts, self.snapshots, self.version = interrupts, Snapshots(trainer), trainer.store.version
+        self.store = plan.store
+        self.interrupts, self.snapshots, self.version = interrupts, Snapshots(trainer, plan.store), plan.store.version
         updating = [c for c in plan.calls if not c.chained and any(t and t.name.endswith("_update") for t in (c, *c.then))]
         self.update_phase = min((c.phase for c in updating), default=0)
 
@@ -110,7 +116,7 @@ class Run:
         """Run steps start..stop of `epoch` until `seconds` are over; yields the next step after every slice of at most 100 ms."""
         position, told = (start, 0), start
         deadline = time.monotonic() + seconds
-        store = self.trainer.store
+        store = self.store
         while position[0] < stop:
             if position[1] == 0:
                 self.plan.enter()  # a callback may have written weights
@@ -159,8 +165,8 @@ class Run:
         trainer.step += steps
         for p in self.plan.trained:
             trainer.optimizer.steps[p] += steps
-        trainer.store.version += 1
-        trainer.store.packed_version = self.version = trainer.store.version
+        self.store.version += 1
+        self.store.packed_version = self.version = self.store.version
 
     def _fill(self, epoch, first, stop):
         table, columns, trainer = epoch.table[first:stop], self.plan.columns, self.trainer
@@ -175,7 +181,7 @@ class Run:
         trainer = self.trainer
         layer, what = self._culprit()
         where = f"epoch {epoch.epoch + 1}, step {step + 1}"
-        if not np.isfinite(trainer.store.vectors["data"]).all():
+        if not np.isfinite(self.store.vectors["data"]).all():
             epoch_index, step = self.rewind(epoch)
             where = f"epoch {epoch_index + 1}, step {step + 1}"
             layer, what = "weights", "an update made weights that are not finite"
@@ -215,12 +221,12 @@ class Run:
                     group.update(saved)
                 shots.take((index, step))
                 self._fill(again, step, step + 1)
-                trainer.store.packed_version = -1
+                self.store.packed_version = -1
                 self.plan.enter()
                 _, _, status = self._engine(again, (step, 0), step + 1, np.inf)
                 if status != "not finite":
                     self._advance(1)
-                if status == "not finite" or not np.isfinite(trainer.store.vectors["data"]).all():
+                if status == "not finite" or not np.isfinite(self.store.vectors["data"]).all():
                     shots.restore()
                     return index, step
                 step += 1

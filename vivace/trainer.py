@@ -76,6 +76,7 @@ class Trainer:
         self.history, self.last_run, self.stop_training, self.stop_reason = History(), LastRun(), False, None
         self.epoch, self.step, self.position = 0, 0, 0
         self.partial, self.watchers, self.restored, self.widths = None, [], [], None
+        self.spare = {}  # room of the last snapshot
         self._plans, self._traces, self._train_plan, self._order, self._lock = {}, {}, None, None, threading.RLock()
 
     # --- storage and plans
@@ -295,7 +296,7 @@ class Trainer:
             self._seconds += time.monotonic() - began
         if time.monotonic() >= deadline:
             self.stop_training, self.stop_reason = True, "max_time"
-        if not np.isfinite(self.store.vectors["data"]).all():
+        if not np.isfinite(run.store.vectors["data"]).all():
             run._not_finite(epoch, max(done - 1, 0))
         if done < epoch.steps:
             return

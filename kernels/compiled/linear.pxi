@@ -43,6 +43,25 @@ cdef void linear_pack_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept n
                 pack_panel_f64(<double*>a.buf[0], O, I, q, tile.i0, tile.i1, <double*>a.buf[1] + (q * I + tile.i0) * L)
 
 
+cdef extern from *:
+    """
+    static inline void vv_fetch(const char *p, ptrdiff_t bytes) {
+        for (ptrdiff_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 1, 2);
+    }
+    """
+    void vv_fetch(const char*, Py_ssize_t) nogil
+
+
+cdef inline void fetch(vv_args* update, Tile* t, Py_ssize_t I, Py_ssize_t size) noexcept nogil:
+    """Ask for what a tile's update will read, parameter and states, while its gradient is being computed: the update of a network
+    larger than the second-level cache waits for nothing else."""
+    cdef Py_ssize_t o, i
+    for i in range(1, 4):
+        if update.buf[i] != NULL:
+            for o in range(t.o0, t.o1):
+                vv_fetch(<char*>update.buf[i] + (o * I + t.i0) * size, (t.i1 - t.i0) * size)
+
+
 cdef void linear_forward_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
     if a.real == 0:
         linear_forward_f32(<float*>a.buf[0], <float*>a.buf[1], <float*>a.buf[2], <float*>a.buf[3], <float*>a.buf[4],
@@ -86,6 +105,7 @@ cdef void linear_backward_weight_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi)
         tile = tile_at(t, a.dim)
         width = tile.i1 - tile.i0
         if a.then[0] != NULL:
+            fetch(a.then[0], &tile, I, size)
             weight_tile(a, &tile, scratch, width)
             if width == I:
                 update_from(a.then[0], <char*>scratch, tile.o0 * I, tile.o1 * I, size)
