@@ -115,7 +115,7 @@ def measure(sizes, batch_size, steps, seconds):
     X, y = _data(sizes, steps * batch_size)
     peers = trainers(sizes, batch_size)
     taken = {peer: [] for peer in peers}
-    share = max(seconds / len(peers) / TURNS - SETTLE, SETTLE)
+    share = max(seconds / len(peers) / TURNS - SETTLE, 2 * SETTLE)
     for turn in range(TURNS + 1):
         for peer in peers:
             epoch = _settle(peer, X, y)

@@ -254,12 +254,21 @@ static void F(linear_backward_input)(const REAL *dy, const REAL *w, const REAL *
 
 /* --- gradient of the weight, one tile: dw[o0:o1, i0:i1] = dyᵀ x over N rows, to `dw` with row stride ld.
    Chunks of CHUNK rows are chains of their own; `stack` holds the partial tiles of the binary tree over chunks. */
-enum { F(stack_levels) = 40 };
+enum { F(stack_levels) = 40, F(near_rows) = 512 };
 static void F(weight_tile)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_t I, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t i0,
                            ptrdiff_t i1, REAL *dw, ptrdiff_t ld) {
     REAL stack[F(stack_levels)][MAX_ROWS * MAX_PANELS * LANES] __attribute__((aligned(64)));
+    /* The tile's columns of dy side by side, where they fit: read in place their lines stand O apart, which for O a power of two puts
+       them all into a few sets of the first-level cache. */
+    REAL near[F(near_rows) * TILE_ROWS] __attribute__((aligned(64)));
+    ptrdiff_t stride = O;
+    if (N <= F(near_rows)) {
+        for (ptrdiff_t n = 0; n < N; n++) memcpy(near + n * TILE_ROWS, dy + n * O + o0, (o1 - o0) * sizeof(REAL));
+        dy = near - o0;
+        stride = TILE_ROWS;
+    }
     for (ptrdiff_t i = i0; i < i1;) {
-        F(product) g = {.a_row = 1, .a_k = O, .b_k = I, .b_panel = LANES};
+        F(product) g = {.a_row = 1, .a_k = stride, .b_k = I, .b_panel = LANES};
         const int panels = F(group)(i1 - i, &g.last), step = F(tile_rows)[panels];
         const ptrdiff_t columns = (panels - 1) * LANES + g.last;
         for (ptrdiff_t o = o0; o < o1; o += step) {
@@ -268,7 +277,7 @@ static void F(weight_tile)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_t
             int level = 0;
             for (ptrdiff_t n = 0, chunk = 0; n == 0 || n < N; n += CHUNK, chunk++) {
                 const int only = N <= CHUNK;
-                g.a = dy + n * O + o;
+                g.a = dy + n * stride + o;
                 g.b = x + n * I + i;
                 g.depth = N - n < CHUNK ? N - n : CHUNK;
                 g.c = only ? out : stack[level];
