@@ -31,7 +31,7 @@ _REAL = (np.dtype(np.float32), np.dtype(np.float64))
 _TOKEN = re.compile(r"(?P<name>\w+)(:(?P<type>\w+))?\((?P<dims>[^)]*)\)(?P<marks>[?~!]*)")
 
 
-# namedtuples and not dataclasses, own binding and not inspect: they are a quarter of the time that importing the package takes
+# namedtuples and not dataclasses, own binding and not inspect: importing inspect alone takes several milliseconds
 class Array(namedtuple("Array", "name dims type role optional whole")):
     """One array parameter: type "real", "int", "f64" or "any"; role "in", "out", "inout" or "scratch"."""
 

@@ -14,7 +14,7 @@ class Team:
     """Sizes a run may take: `most` threads, and one; or `most` alone where it was asked for (`fixed`).
 
     Two threads on two cores are nearly twice as fast, until another process takes one of the cores: then every barrier waits for the
-    scheduler, and one thread is ten times faster. So a run tries both, keeps the faster one and looks again now and then.
+    scheduler, and one thread is several times faster. So a run tries both, keeps the faster one and looks again now and then.
     """
 
     def __init__(self, most, fixed):

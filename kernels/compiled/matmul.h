@@ -152,7 +152,7 @@ INLINE int F(group)(ptrdiff_t columns, long *last) {
 
 /* --- pack: panel q of w (O, I) in rows of LANES outputs, zeros where there is no output; inputs i0..i1 of it, to `to`.
    Squares of W by W are transposed in registers: in step s, lanes whose bit s differs from the row's change places. A loop that
-   gathers element by element took five times as long. */
+   gathers element by element took nearly three times as long. */
 INLINE void F(exchange)(VEC r[W], const int s) {
     F(int) low, high;
     for (int j = 0; j < W; j++) {

@@ -164,7 +164,7 @@ static void F(squared_error)(const REAL *y, const REAL *t, const REAL *w, REAL *
     }
 }
 
-/* LANES rows at a time, so that their logarithms are taken together */
+/* W rows at a time, so that their logarithms are taken together */
 static void F(softmax_cross_entropy)(const REAL *z, const int64_t *t, const REAL *w, REAL *l, REAL *dz, ptrdiff_t N, ptrdiff_t C,
                                      ptrdiff_t lo, ptrdiff_t hi, REAL smoothing, int mean) {
     const REAL rest = smoothing / (REAL)C, keep = (REAL)1 - smoothing, common = F(common_factor)(w, N, mean);
