@@ -8,7 +8,7 @@ all rows even by a call on some of them; `:int` int64, `:f64` float64, `:any` fl
 all else has the one float type of the call. Letters: see kernels/README.md. Scalars are the remaining parameters of the function.
 
 The line drives the argument checks (one wording for all books), the test inputs, and the records of a plan.
-`over` names what a call may be divided over: "rows" (each row on its own), "tiles" (blocks of a weight matrix),
+`over` names what a call may be divided over: "rows" (each row on its own), "outputs" (rows of a weight matrix),
 "flat" (elements of a vector) or "all" (not divisible).
 """
 import functools
@@ -19,10 +19,6 @@ import numpy as np
 
 ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "softplus")
 """Activations that a matmul can apply while its result is hot: those whose derivative follows from their output."""
-
-TILE_ROWS = 16
-TILE_COLUMNS = 256
-"""A tile of work on a weight matrix (O, I): 16 rows by 256 columns, a constant of the format (never of the machine)."""
 
 CHUNK = 128
 """Rows per chunk of every reduction across rows; chunks are combined by a binary tree. A constant of the format."""
@@ -78,11 +74,6 @@ def packed_shape(outputs, inputs, dtype):
     """Shape (Q, I, L) of the packed form of a weight (O, I): panels of L outputs, Q = ceil(O / L)."""
     width = lanes(dtype)
     return (-(-outputs // width), inputs, width)
-
-
-def tile_count(outputs, inputs):
-    """How many tiles of work a weight (O, I) has."""
-    return -(-outputs // TILE_ROWS) * max(-(-inputs // TILE_COLUMNS), 1)
 
 
 def parse(line, function, over, also=None):

@@ -6,7 +6,7 @@ from ..kernels import record as R
 from .backward import backpropagate
 from .ops import Dropout
 from .recorder import BATCH, Buffer, Recorder, Slot
-from .schedule import assign_phases, drop_unread, fuse_activations, place_buffers
+from .schedule import assign_phases, drop_unread, fuse_activations, place_buffers, share_columns
 from .store import aligned
 
 
@@ -47,14 +47,18 @@ class Plan:
         if loss is not None:
             self._backward(recorder, dz, optimizer, fused and clip_norm is None, clip_norm)
         calls = fuse_activations(drop_unread(recorder.calls))
-        self._use_packed(calls)
+        self.reads_packed = loss is None
+        if self.reads_packed:  # a step changes the weights: packing them in passing was never slower than keeping packed forms up to date
+            self._use_packed(calls)
+        else:
+            share_columns(calls, self.rows, self.dtype.itemsize)
         self.calls = assign_phases(calls, self.rows)
-        self.arena_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize)
+        self.arena_bytes, self.private_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize)
         self.arena = aligned(self.arena_bytes, np.uint8)
         self.columns = self._columns()
         self.records = self._encode()
         self.row_block = self._row_block()
-        self._workspace = {}
+        self._workspace, self._rooms = {}, {}
 
     # --- what is written down
 
@@ -126,13 +130,10 @@ class Plan:
                 updates[p] = producers[id(g)], optimizer.record(k, p), bool(shared)
                 updates[p][1].after = [clip] if clip else []
         self.trained = list(updates)
-        packs = {p: k.linear_pack(self._array_of(p), self._packed(p)) for p in self._forward_weights() if p in updates}
         for p, (producer, update, shared) in updates.items():
             if fused and not shared and producer.name == "linear_backward_weight":
                 place = 0 if p.ndim == 2 else 1
                 producer.then[place], update.chained = update, True
-                if place == 0 and p in packs:
-                    producer.then[2], packs[p].chained = packs[p], True
         for call in k.calls:  # a bias whose weight is frozen has no tile of its own to ride on
             if call.name == "linear_backward_weight" and call.then[1] is not None and call.arrays[2] is not None and not call.then[0]:
                 call.then[1].chained, call.then[1] = False, None
@@ -164,6 +165,7 @@ class Plan:
         places = {id(call): index for index, call in enumerate(self.calls)}
         for record, call in zip(records, self.calls):
             record["op"], record["over"], record["phase"] = kernels.reference.OPS[call.name], R.OVER.index(call.over), call.phase
+            record["cut"] = R.CUT.index(call.cut)
             record["chained"], record["real"] = call.chained, self.dtype == np.float64
             record["source"] = (call.source or self.dtype) == np.float64
             record["then"] = [-1 if t is None else places[id(t)] for t in call.then]
@@ -185,7 +187,7 @@ class Plan:
     def _row_block(self):
         """Rows that go through all records of a phase together: small nets keep a block's values in the cache; a large net's weights
         would be read again for every block, so it takes all rows at once."""
-        width = sum(b.elements(1) for call in self.calls if call.over == "rows" for b in call.writes())
+        width = sum(b.elements(1) for call in self.calls if call.over == "rows" and call.cut == "units" for b in call.writes())
         weights = sum(p.size for p in self._forward_weights()) * self.dtype.itemsize
         if weights > 1 << 18:
             return 1 << 40
@@ -198,14 +200,16 @@ class Plan:
         return sum(call.flops(rows) for call in self.calls if call.name.startswith("linear_") and call.name != "linear_pack")
 
     def memory(self):
-        """Bytes this plan holds: arena, parameters with gradients and optimizer state, packed weights."""
+        """Bytes this plan holds: arena, threads' own rooms, parameters with gradients and optimizer state, packed weights."""
         vectors = sum(v.nbytes for v in self.store.vectors.values())
         packed = self.store.packed.nbytes if self.store.packed is not None else 0
-        return {"arena": self.arena_bytes, "parameters": vectors, "packed": packed, "total": self.arena_bytes + vectors + packed}
+        arena = self.arena_bytes + sum(room.nbytes for room in self._rooms.values())
+        return {"arena": arena, "parameters": vectors, "packed": packed, "total": arena + vectors + packed}
 
     def enter(self):
-        """Make the packed weights agree with the parameters, where they were written from outside since."""
-        pack_store(self.store, self.book)
+        """Make the packed weights agree with the parameters, where they were written since."""
+        if self.reads_packed:
+            pack_store(self.store, self.book)
         if self.clips:  # the norm is that of the whole vector: no gradient of an earlier backward() may be left in it
             for p in set(self.store.params).difference(self.trained):
                 p.grad = None
@@ -215,18 +219,26 @@ class Plan:
         """Run steps start..last_step of an epoch of `rows` rows: (step, phase, status), as kernels.reference.engine.run_plan."""
         full = [None] * R.SPACES
         full[R.ARENA], full[R.PARAMETERS], full[R.GRADIENTS] = self.arena, self.store.vectors["data"], self.store.vectors["grad"]
-        full[R.PACKED] = self.store.packed
+        full[R.PACKED], full[R.PRIVATE] = self.store.packed, self._private(threads)
         for space, array in spaces.items():
             full[space] = array
         if table.shape[1] < len(self.columns):  # a forward that drops in evaluation too: as in the first step
             table = np.zeros((last_step, len(self.columns)))
         workspace = self._workspace
         if hasattr(self.book, "ENGINE_SIZES"):
-            need = threads * len(self.records) * self.book.ENGINE_SIZES["args"]
+            sizes = self.book.ENGINE_SIZES
+            need = threads * (len(self.records) * sizes["args"] + sizes["place"])
             if workspace.get("threads", 0) < threads:
                 workspace.update(threads=threads, array=aligned(need, np.uint8))
             workspace = workspace["array"]
         return self.book.run_plan(self.records, full, table, workspace, rows, batch, self.row_block, start, last_step, threads, seconds)
+
+    def _private(self, threads):
+        """The threads' own rooms, side by side."""
+        size = self.private_bytes * threads
+        if size and self._rooms.get(threads) is None:
+            self._rooms[threads] = aligned(size, np.uint8)
+        return self._rooms.get(threads)
 
     def values(self):
         """(name, array) of what the last step wrote, in the order of the forward: for naming where a value stopped being finite."""
@@ -244,7 +256,7 @@ class Plan:
             scalars = ", ".join(f"{name}={value.name if isinstance(value, Slot) else value}"
                                 for (name, _), value in zip(call.spec.scalars, call.scalars))
             ride = " (with the tile before)" if call.chained else ""
-            lines.append(f"{index:3}  phase {call.phase}  {call.over:5}  {call.name}  {shapes}  {scalars}{ride}".rstrip())
+            lines.append(f"{index:3}  phase {call.phase}  {call.over:7} {call.cut:5}  {call.name}  {shapes}  {scalars}{ride}".rstrip())
         return "\n".join(lines)
 
 
@@ -261,7 +273,7 @@ def packed_layout(store):
 
 
 def pack_store(store, book):
-    """Bring the packed vector up to date; nothing to do when no write from outside came since."""
+    """Bring the packed vector up to date; nothing to do when no weight was written since."""
     layout = packed_layout(store)
     if store.packed_version == store.version and not store.escaped:
         return

@@ -3,6 +3,12 @@ from .. import kernels
 from ..kernels import record as R
 from .graph import BATCH
 
+PARTS = {
+    "linear_forward": {"w": "outputs", "b": "outputs", "packed": "outputs", "y": "columns"},
+    "linear_backward_input": {"w": "inputs", "x": "columns", "dx": "columns"},
+}
+"""What a thread owns of the arrays of a matmul whose columns are shared out; of those not named it reads all."""
+
 
 class Slot:
     """A scalar that changes from step to step: a column of the plan's table."""
@@ -43,6 +49,7 @@ class Call:
         self.name, self.arrays, self.scalars = name, arrays, scalars
         self.spec = kernels.reference.KERNELS[name].spec
         self.then, self.chained, self.phase, self.source = [None] * R.THEN, False, 0, None
+        self.cut = "units"  # how threads share it: a name of record.CUT
         self.after = []  # calls that must have ended, where the buffers alone do not tell
         self.dims = self._sizes()
         self.over = self.spec.over if self.dims[0] < 0 or self.spec.over != "rows" else "flat"
@@ -74,6 +81,29 @@ class Call:
     def writes(self):
         """Buffers the call writes."""
         return [b for a, b in zip(self.spec.arrays, self.arrays) if b is not None and a.role in ("out", "inout")]
+
+    def uses(self):
+        """(buffer, owner, written) of every array: `owner` says which part of it one thread touches.
+
+        "rows" its rows, "columns" its columns of a layer, "outputs" and "inputs" its rows and columns of a weight, "flat" its elements,
+        "mine" room of its own, "one" all of it by one thread alone, "all" more than a thread's own. Two uses with the same owner,
+        other than "all", are by the same thread.
+        """
+        for a, b in zip(self.spec.arrays, self.arrays):
+            if b is not None:
+                yield b, self._owner(a), a.role in ("out", "inout")
+
+    def _owner(self, array):
+        by_rows = array.dims[:1] in (("N",), ("*",)) and not array.whole
+        if self.cut == "each":
+            return "mine" if array.role == "out" else "all"
+        if self.cut == "part":
+            return PARTS[self.name].get(array.name, "all")
+        if self.over == "rows":
+            return "rows" if by_rows else "all"
+        if self.name == "linear_backward_weight":
+            return {"dy": "columns", "x": "all"}.get(array.name, "outputs")
+        return {"outputs": "outputs", "flat": "flat", "all": "one"}[self.over]
 
     def flops(self, rows):
         """Floating-point operations of a matmul, elements of anything else."""

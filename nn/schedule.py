@@ -48,60 +48,127 @@ def fuse_activations(calls):
     return fused
 
 
+SHARED_OUTPUTS = 64
+"""Outputs from which the columns of a layer are worth sharing out among threads instead of its rows."""
+
+SHARED_WEIGHTS = 6000
+"""Elements of such a layer's weight: below, the barriers that columns ask for cost more than the lines that need not move."""
+
+CLOSE = 1 << 19
+"""Bytes that a core keeps close: the second-level cache, with room for the rest."""
+
+
+def share_columns(calls, rows, itemsize):
+    """Choose, for each matmul of a step, whether threads share its rows or its columns: sets call.cut.
+
+    With rows, every thread reads the whole weights that all others have just updated, and gradients of the weights read what others
+    computed. With columns an output's weights, values and gradients stay with one core, but each layer has to wait for the one before.
+    """
+    makers = {b.key(): call for call in calls for b in call.writes()}
+    readers = {}
+    for call in calls:
+        for b in call.reads():
+            readers.setdefault(b.key(), []).append(call)
+
+    def only_matmuls(b):
+        return b.place is None and all(c.name.startswith("linear_") for c in readers.get(b.key(), ()))
+
+    shared = {}  # key of a weight -> whether all its layers share columns
+    for call in calls:
+        if call.name == "linear_forward":
+            _, inputs, outputs, _ = call.dims
+            weights, values = inputs * outputs, rows * (inputs + outputs)
+            few = values * itemsize <= CLOSE or values <= 2 * weights
+            if outputs >= SHARED_OUTPUTS and weights >= SHARED_WEIGHTS and few and only_matmuls(call.arrays[3]):
+                call.cut = "part"
+            key = call.arrays[1].key()
+            shared[key] = shared.get(key, True) and call.cut == "part"
+        elif call.name == "linear_backward_input":
+            _, w, x, dx = call.arrays
+            maker = makers.get(x.key()) if x is not None else None
+            if shared.get(w.key()) and maker is not None and maker.cut == "part" and only_matmuls(dx):
+                call.cut = "part"
+    for call in calls:
+        if call.name == "gather_rows":
+            out = call.arrays[2]
+            users = readers.get(out.key(), ())
+            alone = all(c.cut == "part" or c.name == "linear_backward_weight" for c in users)
+            if users and alone and only_matmuls(out) and out.elements(rows) * itemsize <= CLOSE:
+                call.cut = "each"
+
+
+def family(call):
+    """What runs with a call, as (buffer, owner, written): its own uses, and those of the calls chained to its tiles."""
+    yield from call.uses()
+    for chained in call.then:
+        if chained is not None:
+            for b, _, written in chained.uses():
+                yield b, "outputs", written
+
+
+def apart(one, other):
+    """Whether two uses of a buffer, at least one writing, are by different threads and must not meet in a phase."""
+    return "mine" not in (one, other) and (one != other or one == "all")
+
+
 def assign_phases(calls, rows):
-    """Set call.phase: calls that depend on each other share a phase only when both go row by row. Returns the calls in run order."""
-    written, read = {}, {}
-    floor, load = 0, 0.0
+    """Set call.phase: calls that depend on each other share a phase only where each thread needs nothing of the others.
+    Returns the calls in run order."""
+    used, load, floor = {}, {}, 0  # buffer key -> [(call, owner, written)]
     for call in calls:
         if call.chained:
             continue
-        family = [call, *[c for c in call.then if c is not None]]
-        reads = [b for c in family for b in c.reads()]
-        writes = [b for c in family for b in c.writes()]
-        before = [c for b in reads + writes for c in written.get(b.key(), ())]
-        before += [c for b in writes for c in read.get(b.key(), ())]
-        before += [c for member in family for c in member.after]
-        phase, whole = floor if call.over == "rows" else 0, call.reads_whole()
-        for earlier in before:
-            together = call.over == earlier.over == "rows" and not whole.intersection(b.key() for b in earlier.writes())
-            phase = max(phase, earlier.phase + (0 if together else 1))
+        members = [call, *[c for c in call.then if c is not None]]
+        phase = 0
+        for b, owner, written in family(call):
+            for earlier, other, before in used.get(b.key(), ()):
+                if written or before:
+                    phase = max(phase, earlier.phase + apart(owner, other))
+        phase = max([phase, *[c.phase + 1 for member in members for c in member.after]])
         if call.over == "rows":
             work = call.flops(rows)
-            if phase == floor and load + work > LIMIT and load:
-                phase = floor = phase + 1
-                load = 0.0
-            elif phase > floor:
-                floor, load = phase, 0.0
-            load += work
-        for c in family:
-            c.phase = phase
-            for b in c.reads():
-                read.setdefault(b.key(), []).append(c)
-            for b in c.writes():
-                written.setdefault(b.key(), []).append(c)
-    order = sorted((c for c in calls if not c.chained), key=lambda c: (c.phase, c.over != "rows"))
+            phase = max(phase, floor)
+            if load.get(phase, 0) and load[phase] + work > LIMIT:
+                phase += 1
+            floor, load[phase] = phase, load.get(phase, 0) + work
+        for member in members:
+            member.phase = phase
+        for b, owner, written in family(call):
+            used.setdefault(b.key(), []).append((call, owner, written))
+    order = sorted((c for c in calls if not c.chained), key=lambda c: (c.phase, _kind(c)))
     return [member for c in order for member in (c, *[t for t in c.then if t is not None])]
 
 
+def _kind(call):
+    """The order inside a phase: what each thread does for itself, rows block by block, all else."""
+    return 0 if call.cut == "each" else 1 if call.over == "rows" and call.cut == "units" else 2
+
+
 def place_buffers(calls, rows, itemsize):
-    """Give every arena buffer its offset; returns the arena's size in bytes.
+    """Give every buffer without a place its offset; returns the bytes of the arena and of a thread's own room.
 
     Lives are counted in whole phases: within a phase threads run apart, so a buffer's room is free only in the next one.
     """
-    lives = {}
+    lives, mine = {}, {}
     for call in calls:
-        for b in call.reads() + call.writes():
+        for b, owner, _ in call.uses():
             if b.place is None:
+                if owner == "mine":
+                    mine[id(b)] = b
                 first, last, _ = lives.get(id(b), (call.phase, call.phase, b))
                 lives[id(b)] = (min(first, call.phase), max(last, call.phase), b)
-    taken, size = [], 0
+    taken, sizes = [], {R.ARENA: 0, R.PRIVATE: 0}
     for first, last, b in sorted(lives.values(), key=lambda life: (life[0], -life[2].elements(rows))):
         length = -(-b.elements(rows) * (8 if b.kind != "real" else itemsize) // 64) * 64
+        if id(b) in mine:
+            b.place = (R.PRIVATE, sizes[R.PRIVATE])
+            sizes[R.PRIVATE] += length
+            continue
         offset = 0
-        for start, end, f, l in sorted(taken):
-            if f <= last and first <= l and start < offset + length and offset < end:
-                offset = end
+        for start, stop, f, l in sorted(taken):
+            if f <= last and first <= l and start < offset + length and offset < stop:
+                offset = stop
         taken.append((offset, offset + length, first, last))
         b.place = (R.ARENA, offset)
-        size = max(size, offset + length)
-    return size
+        sizes[R.ARENA] = max(sizes[R.ARENA], offset + length)
+    return sizes[R.ARENA], sizes[R.PRIVATE]

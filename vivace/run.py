@@ -166,7 +166,7 @@ class Run:
         for p in self.plan.trained:
             trainer.optimizer.steps[p] += steps
         self.store.version += 1
-        self.store.packed_version = self.version = self.store.version
+        self.version = self.store.version
 
     def _fill(self, epoch, first, stop):
         table, columns, trainer = epoch.table[first:stop], self.plan.columns, self.trainer
@@ -221,7 +221,6 @@ class Run:
                     group.update(saved)
                 shots.take((index, step))
                 self._fill(again, step, step + 1)
-                self.store.packed_version = -1
                 self.plan.enter()
                 _, _, status = self._engine(again, (step, 0), step + 1, np.inf)
                 if status != "not finite":

@@ -42,7 +42,6 @@ class Step:
         for p in plan.trained:
             trainer.optimizer.steps[p] += 1
         trainer.store.version += 1
-        trainer.store.packed_version = trainer.store.version
         return float(result[0, 0] / result[0, 1]) if result[0, 1] else 0.0
 
 

@@ -6,9 +6,13 @@ cdef extern from "args.h":
         VV_DIMS
         VV_THEN
         VV_ROWS
-        VV_TILES
+        VV_OUTPUTS
         VV_FLAT
         VV_ALL
+        VV_UNITS
+        VV_PART
+        VV_EACH
+        VV_PRIVATE
         VV_ROW_STREAM
         VV_STEP_STREAM
         VV_SPACES
@@ -19,7 +23,8 @@ cdef extern from "args.h":
         double s[16]
         int64_t k[16]
         int64_t dim[4]
-        vv_args* then[3]
+        int64_t part[2]
+        vv_args* then[2]
         vv_entry run
         int32_t real
         int32_t source
@@ -28,9 +33,10 @@ cdef extern from "args.h":
         int32_t real
         int32_t source
         int32_t over
+        int32_t cut
         int32_t phase
         int32_t chained
-        int32_t then[3]
+        int32_t then[2]
         int32_t moving
         int64_t buf[8]
         int64_t dim[4]

@@ -1,15 +1,14 @@
 # --- engine: runs the records of a plan, whole epochs in one call, without the interpreter. It knows phases and units, no layers.
 #
-# Records are sorted by phase; within a phase nothing reads what another thread writes, so the team meets at a barrier only between
-# phases. Records over rows come first in their phase and are run block of rows after block of rows, so that a block's values are
-# still in the cache when the next record reads them; the others follow, their units dealt out to the threads.
-# Which thread runs a unit never enters a result.
+# Records are sorted by phase; within a phase no thread reads what another one writes, so the team meets at a barrier only between
+# phases. How threads share a record: each has units of its own (rows, blocks of outputs, elements); or all units and columns of its
+# own (a layer's outputs stay with one core through forward, backward and update); or does all of it for itself, in room of its own.
+# Records over rows are run block of rows after block of rows, so that a block's values are still in the cache when the next record
+# reads them. Who runs what never enters a result.
 cdef extern from "team.h" nogil:
-    ctypedef struct vv_barrier:
-        int arrived
-        int turn
-        int size
-    void vv_wait(vv_barrier*)
+    ctypedef struct vv_place:
+        pass
+    void vv_wait(vv_place*, int, int, int64_t)
     double vv_now()
     int vv_team(int, void (*)(void*, int) noexcept nogil, void*)
 
@@ -29,14 +28,17 @@ cdef struct Run:
     Py_ssize_t rows, batch, row_block
     Py_ssize_t first_step, first_phase, last_step
     int phases, loss_op, threads
+    vv_entry forward
+    Py_ssize_t private     # bytes of a thread's own room
     double deadline
-    vv_barrier barrier
-    Py_ssize_t stop_at     # number of the barrier after which every thread stops; written by thread 0 before it arrives there
-    Py_ssize_t step, phase # where the run stands; written by thread 0
+    vv_place* places       # of the threads at the barrier
+    # written by thread 0 when the run ends:
+    Py_ssize_t stop_at     # number of the barrier after which every thread stops; before it arrives there
+    Py_ssize_t step, phase # where the run stands
     int status
 
 
-cdef inline void* address(const Run* run, int64_t ref, Py_ssize_t step) noexcept nogil:
+cdef inline void* address(const Run* run, int64_t ref, Py_ssize_t step, int thread) noexcept nogil:
     cdef int space = <int>(ref >> 48)
     cdef int64_t offset = ref & ((<int64_t>1 << 48) - 1)
     if ref < 0 or run.bases[space] == NULL:
@@ -45,10 +47,12 @@ cdef inline void* address(const Run* run, int64_t ref, Py_ssize_t step) noexcept
         offset *= step
     elif space >= VV_ROW_STREAM:
         offset *= step * run.batch
+    elif space == VV_PRIVATE:
+        offset += thread * run.private
     return run.bases[space] + offset
 
 
-cdef void resolve(const Run* run, vv_args* args) noexcept nogil:
+cdef void resolve(const Run* run, vv_args* args, int thread) noexcept nogil:
     """Everything in a thread's calls that stays the same for the whole run."""
     cdef Py_ssize_t r, i
     cdef const vv_record* rec
@@ -59,8 +63,9 @@ cdef void resolve(const Run* run, vv_args* args) noexcept nogil:
         memcpy(args[r].s, rec.s, sizeof(rec.s))
         memcpy(args[r].k, rec.k, sizeof(rec.k))
         memcpy(args[r].dim, rec.dim, sizeof(rec.dim))
+        args[r].part[0] = args[r].part[1] = 0
         for i in range(VV_BUFFERS):
-            args[r].buf[i] = address(run, rec.buf[i], 0)
+            args[r].buf[i] = address(run, rec.buf[i], 0, thread)
         for i in range(VV_THEN):
             args[r].then[i] = args + rec.then[i] if rec.then[i] >= 0 else NULL
 
@@ -78,7 +83,7 @@ cdef void prepare(const Run* run, vv_args* args, Py_ssize_t step, Py_ssize_t n) 
             continue
         for i in range(VV_BUFFERS):
             if rec.buf[i] >= (<int64_t>VV_ROW_STREAM << 48):
-                args[r].buf[i] = address(run, rec.buf[i], step)
+                args[r].buf[i] = address(run, rec.buf[i], step, 0)
         for i in range(VV_SCALARS):
             if rec.slot[i] >= 0:
                 args[r].s[i] = now[rec.slot[i]]
@@ -90,60 +95,90 @@ cdef inline Py_ssize_t share(Py_ssize_t n, int thread, int threads, Py_ssize_t g
     return min((n + grain - 1) // grain * thread // threads * grain, n)
 
 
-cdef bint phase_of(Run* run, vv_args* args, Py_ssize_t start, Py_ssize_t end, Py_ssize_t step, Py_ssize_t n, int thread) noexcept nogil:
-    """One thread's part of the records start..end; False when the loss is not finite."""
-    cdef Py_ssize_t lo = share(n, thread, run.threads, 8), hi = share(n, thread + 1, run.threads, 8)
-    cdef Py_ssize_t block, r = start, last, units, unit, dealt = 0
-    cdef const vv_record* rec
+cdef inline bint cut_columns(vv_args* a, vv_entry forward, int thread, int threads) noexcept nogil:
+    """Set a matmul's part to the columns of `thread`; False where it has none. What a thread owns is the same in every record: it
+    writes those outputs of a layer in forward, their gradients in backward, and updates the weights before them, so that they
+    stay in its core's cache."""
+    cdef Py_ssize_t width = a.dim[2] if a.run == forward else a.dim[1]
+    a.part[0], a.part[1] = share(width, thread, threads, TILE_ROWS), share(width, thread + 1, threads, TILE_ROWS)
+    return a.part[1] > a.part[0]
+
+
+cdef bint batch_loss(vv_args* a, int thread) noexcept nogil:
+    """Every thread sums the batch's loss, so that all of them see whether it is finite and none has to wait."""
     cdef double s[2]
-    cdef void* result
-    last = start
-    while last < end and run.records[last].over == VV_ROWS:
+    cdef void* result = a.buf[2]
+    a.buf[2] = s
+    a.run(a, 0, 1)
+    a.buf[2] = result
+    if thread == 0:
+        memcpy(result, s, sizeof(s))
+    return isfinite(s[0])
+
+
+cdef bint phase_of(Run* run, vv_args* args, Py_ssize_t start, Py_ssize_t end, Py_ssize_t n, int thread) noexcept nogil:
+    """One thread's part of the records start..end, a phase: first those that each thread does alone, then those over rows, block of
+    rows after block, then the others. False when the loss is not finite."""
+    cdef Py_ssize_t lo = share(n, thread, run.threads, 8), hi = share(n, thread + 1, run.threads, 8)
+    cdef Py_ssize_t block, r, first = start, last, units, grain
+    cdef const vv_record* rec
+    while first < end and run.records[first].cut == VV_EACH:
+        args[first].run(&args[first], 0, n)
+        first += 1
+    last = first
+    while last < end and run.records[last].over == VV_ROWS and run.records[last].cut == VV_UNITS:
         last += 1
     block = lo
     while block < hi:
-        for r in range(start, last):
-            if not run.records[r].chained:
-                args[r].run(&args[r], block, min(block + run.row_block, hi))
+        for r in range(first, last):
+            args[r].run(&args[r], block, min(block + run.row_block, hi))
         block += run.row_block
     for r in range(last, end):
         rec = &run.records[r]
         if rec.chained:
             continue
-        if rec.op == run.loss_op:  # every thread sums the batch's loss, so that all of them see it and none has to wait
-            result = args[r].buf[2]
-            args[r].buf[2] = s
-            args[r].run(&args[r], 0, 1)
-            args[r].buf[2] = result
-            if thread == 0:
-                memcpy(result, s, sizeof(s))
-            if not isfinite(s[0]):
+        units = n if rec.over == VV_ROWS else units_of(rec.over, args[r].dim)
+        if rec.op == run.loss_op:
+            if not batch_loss(&args[r], thread):
                 return False
         elif rec.over == VV_ALL:
             if thread == 0:
                 args[r].run(&args[r], 0, 1)
+        elif rec.cut == VV_PART:
+            if cut_columns(&args[r], run.forward, thread, run.threads):
+                args[r].run(&args[r], 0, units)
         elif rec.over == VV_FLAT:
-            units = args[r].dim[0]
             args[r].run(&args[r], share(units, thread, run.threads, 64), share(units, thread + 1, run.threads, 64))
-        else:  # tiles go round in turn, and the next record goes on where this one stopped
-            units = tiles_of(args[r].dim)
-            unit = (thread - dealt) % run.threads
-            if unit < 0:
-                unit += run.threads
-            while unit < units:
-                args[r].run(&args[r], unit, unit + 1)
-                unit += run.threads
-            dealt = (dealt + units) % run.threads
+        else:
+            grain = TILE_ROWS if units >= 4 * TILE_ROWS else 1
+            args[r].run(&args[r], share(units, thread, run.threads, grain), share(units, thread + 1, run.threads, grain))
     return True
+
+
+cdef inline bint late(Run* run, int* until_look, int* look_every, double* looked, bint first) noexcept nogil:
+    """Whether the time is over. The clock costs 25 ns: look less often while phases are short."""
+    cdef double now
+    until_look[0] -= 1
+    if until_look[0] > 0:
+        return False
+    now = vv_now()
+    if first:
+        look_every[0] = 1
+    elif now - looked[0] < 1e-4:
+        look_every[0] = min(2 * look_every[0], 1024)
+    else:
+        look_every[0] = max(look_every[0] // 2, 1) if now - looked[0] < 2e-3 else 1
+    until_look[0], looked[0] = look_every[0], now
+    return now >= run.deadline and not first
 
 
 cdef void work(void* context, int thread) noexcept nogil:
     cdef Run* run = <Run*>context
     cdef vv_args* args = run.args + thread * run.count
-    cdef Py_ssize_t step, n, start, end, passed = 0, until_look = 1, look_every = 1
-    cdef int phase
-    cdef double looked = vv_now(), now
-    resolve(run, args)
+    cdef Py_ssize_t step, n, start, end, passed = 0
+    cdef int phase, until_look = 1, look_every = 1
+    cdef double looked = vv_now()
+    resolve(run, args, thread)
     step, phase = run.first_step, <int>run.first_phase
     while step < run.last_step:
         n = min(run.batch, run.rows - step * run.batch)
@@ -152,29 +187,18 @@ cdef void work(void* context, int thread) noexcept nogil:
         while start < run.count and run.records[start].phase < phase:
             start += 1
         while phase < run.phases:
-            if thread == 0:
-                until_look -= 1
-                if until_look <= 0:  # the clock costs 25 ns: look less often while steps are short
-                    now = vv_now()
-                    if step == run.first_step and phase == run.first_phase:
-                        look_every = 1
-                    elif now - looked < 1e-4:
-                        look_every = min(2 * look_every, 1024)
-                    else:
-                        look_every = max(look_every // 2, 1) if now - looked < 2e-3 else 1
-                    until_look, looked = look_every, now
-                    if now >= run.deadline and not (step == run.first_step and phase == run.first_phase):
-                        run.status = OUT_OF_TIME
-                        run.step, run.phase = step, phase
-                        run.stop_at = passed
-            vv_wait(&run.barrier)
+            passed += 1
+            if thread == 0 and late(run, &until_look, &look_every, &looked, passed == 1):
+                run.status = OUT_OF_TIME
+                run.step, run.phase = step, phase
+                run.stop_at = passed
+            vv_wait(run.places, run.threads, thread, passed)
             if run.stop_at == passed:
                 return
-            passed += 1
             end = start
             while end < run.count and run.records[end].phase == phase:
                 end += 1
-            if not phase_of(run, args, start, end, step, n, thread):
+            if not phase_of(run, args, start, end, n, thread):
                 if thread == 0:
                     run.status = NOT_FINITE
                     run.step, run.phase = step, phase
@@ -188,7 +212,7 @@ cdef void work(void* context, int thread) noexcept nogil:
         run.step, run.phase = run.last_step, 0
 
 
-ENGINE_SIZES = {"args": sizeof(vv_args), "record": sizeof(vv_record)}
+ENGINE_SIZES = {"args": sizeof(vv_args), "place": sizeof(vv_place), "record": sizeof(vv_record)}
 
 
 def record_layout():
@@ -196,7 +220,8 @@ def record_layout():
     cdef vv_record r
     cdef char* base = <char*>&r
     return {"op": <char*>&r.op - base, "real": <char*>&r.real - base, "source": <char*>&r.source - base,
-            "over": <char*>&r.over - base, "phase": <char*>&r.phase - base, "chained": <char*>&r.chained - base,
+            "over": <char*>&r.over - base, "cut": <char*>&r.cut - base, "phase": <char*>&r.phase - base,
+            "chained": <char*>&r.chained - base,
             "then": <char*>&r.then - base, "moving": <char*>&r.moving - base, "buf": <char*>&r.buf - base,
             "dim": <char*>&r.dim - base, "s": <char*>&r.s - base, "k": <char*>&r.k - base, "slot": <char*>&r.slot - base,
             "size": sizeof(vv_record)}
@@ -207,7 +232,7 @@ def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ss
     """Run steps start..last_step of one epoch: (step, phase, status); status "finished", "time" or "not finite".
 
     records: plan.RECORD array, sorted by phase. spaces: one array or None per space. table: (steps, columns).
-    workspace: at least threads * len(records) * ENGINE_SIZES["args"] bytes. start: (step, phase). Returns between phases once
+    workspace: at least threads * (len(records) * ENGINE_SIZES["args"] + ENGINE_SIZES["place"]) bytes. start: (step, phase). Returns between phases once
     `seconds` are over, after at least one. The plan has checked everything; nothing is checked here.
     """
     cdef Run run
@@ -220,16 +245,20 @@ def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ss
         bases[i] = <char*>cnp.PyArray_DATA(<cnp.ndarray>space) if space is not None else NULL
         i += 1
     run.bases = bases
-    run.args = <vv_args*>cnp.PyArray_DATA(workspace)
-    if cnp.PyArray_NBYTES(workspace) < threads * run.count * <Py_ssize_t>sizeof(vv_args):
+    if cnp.PyArray_NBYTES(workspace) < threads * <Py_ssize_t>(run.count * sizeof(vv_args) + sizeof(vv_place)):
         raise ValueError("workspace is smaller than threads * records")
+    run.places = <vv_place*>cnp.PyArray_DATA(workspace)
+    run.args = <vv_args*>(run.places + threads)
+    memset(run.places, 0, threads * sizeof(vv_place))
     if table.shape[0] > 0 and table.shape[1] > 0:
         run.table, run.columns = &table[0, 0], table.shape[1]
     run.rows, run.batch, run.row_block = rows, batch, row_block
     run.first_step, run.first_phase, run.last_step = start[0], start[1], last_step
     run.phases = 1 + <int>records["phase"][run.count - 1]
     run.loss_op, run.threads = OPS["mean_loss"], threads
-    run.barrier.size = threads
+    run.forward = ENTRIES[<int>OPS["linear_forward"]]
+    if spaces[VV_PRIVATE] is not None:
+        run.private = spaces[VV_PRIVATE].nbytes // threads // 64 * 64
     run.stop_at, run.status, run.step, run.phase = -1, RUNNING, start[0], start[1]
     with nogil:
         run.deadline = vv_now() + seconds

@@ -22,7 +22,7 @@ cdef enum:  # letters of a signature; below LETTERS they index args.dim
 _LETTERS = {"N": LETTER_N, "P": LETTER_N, "I": LETTER_I, "O": LETTER_O, "C": LETTER_O, "M": LETTER_M,
             "L": LETTER_L, "Q": LETTER_Q, "*": LETTER_STAR}
 _TYPES = {"real": REAL_TYPE, "int": INT_TYPE, "f64": F64_TYPE, "any": ANY_TYPE}
-_OVER = {"rows": VV_ROWS, "tiles": VV_TILES, "flat": VV_FLAT, "all": VV_ALL}
+_OVER = {"rows": VV_ROWS, "outputs": VV_OUTPUTS, "flat": VV_FLAT, "all": VV_ALL}
 
 cdef struct Array:
     int type
@@ -36,17 +36,9 @@ cdef inline Py_ssize_t lanes_of(int real_type) noexcept nogil:
     return PANEL_f32 if real_type == 0 else PANEL_f64
 
 
-cdef inline Py_ssize_t tile_columns_of(const int64_t* dim) noexcept nogil:
-    return max((dim[1] + TILE_COLUMNS - 1) // TILE_COLUMNS, 1)  # a layer without inputs still has a bias
-
-
-cdef inline Py_ssize_t tiles_of(const int64_t* dim) noexcept nogil:
-    return (dim[2] + TILE_ROWS - 1) // TILE_ROWS * tile_columns_of(dim)
-
-
 cdef inline Py_ssize_t units_of(int over, const int64_t* dim) noexcept nogil:
-    if over == VV_TILES:
-        return tiles_of(dim)
+    if over == VV_OUTPUTS:
+        return dim[2]
     return 1 if over == VV_ALL else dim[0]
 
 

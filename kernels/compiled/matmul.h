@@ -17,6 +17,8 @@ typedef struct {
     long last;                                        /* columns in the last panel, 1..LANES */
     int packed;                                       /* panels of B are whole in memory */
     int resume;                                       /* the chain goes on from C */
+    const char *const *fetch;                         /* lines that will be needed soon, one asked for at each of the first k */
+    int fetches;
 } F(product);
 
 /* The instances: accumulators fit the registers (24 of 32 on v4, 12 of 16 elsewhere), and at least as many chains run side by side
@@ -56,6 +58,7 @@ INLINE void F(tile)(const F(product) * g, const int MR, const int NP, const int 
 #pragma GCC unroll 16
             for (int v = 0; v < NP * NV; v++) acc[m][v] = F(fma)(s, row[v], acc[m][v]);
         }
+        if (!UNIT_K && k < g->fetches) __builtin_prefetch(g->fetch[k], 1, 2);
         a += a_k;
         b += b_k;
     }
@@ -199,13 +202,13 @@ static void F(pack_panel)(const REAL *w, ptrdiff_t O, ptrdiff_t I, ptrdiff_t q, 
 
 enum { F(depth_block) = 256 }; /* k per block: a group of packed panels stays within half of the second-level cache */
 
-/* --- forward: y = f(x wᵀ + b) for rows lo..hi; packed may be NULL, then panels are packed here, once per call */
+/* --- forward: y = f(x wᵀ + b) for rows lo..hi and outputs o0..o1; packed may be NULL, then panels are packed here, once per call */
 static void F(linear_forward)(const REAL *x, const REAL *w, const REAL *b, REAL *y, const REAL *packed, ptrdiff_t I, ptrdiff_t O,
-                              ptrdiff_t lo, ptrdiff_t hi, int activation, REAL alpha) {
+                              ptrdiff_t lo, ptrdiff_t hi, ptrdiff_t o0, ptrdiff_t o1, int activation, REAL alpha) {
     REAL own[MAX_PANELS * F(depth_block) * LANES] __attribute__((aligned(64)));
-    for (ptrdiff_t o = 0; o < O;) {
+    for (ptrdiff_t o = o0; o < o1;) {
         F(product) g = {.a_row = I, .a_k = 1, .b_k = LANES, .c = y + lo * O + o, .c_row = O, .packed = 1};
-        const int panels = F(group)(O - o, &g.last);
+        const int panels = F(group)(o1 - o, &g.last);
         for (ptrdiff_t k = 0; k == 0 || k < I; k += F(depth_block)) {
             g.depth = I - k < F(depth_block) ? I - k : F(depth_block);
             g.a = x + lo * I + k;
@@ -230,12 +233,12 @@ static void F(linear_forward)(const REAL *x, const REAL *w, const REAL *b, REAL 
     }
 }
 
-/* --- gradient of the input: dx = (dy w) * f'(x) for rows lo..hi */
+/* --- gradient of the input: dx = (dy w) * f'(x) for rows lo..hi and inputs i0..i1 */
 static void F(linear_backward_input)(const REAL *dy, const REAL *w, const REAL *x, REAL *dx, ptrdiff_t I, ptrdiff_t O, ptrdiff_t lo,
-                                     ptrdiff_t hi, int activation, REAL alpha) {
-    for (ptrdiff_t i = 0; i < I;) {
+                                     ptrdiff_t hi, ptrdiff_t i0, ptrdiff_t i1, int activation, REAL alpha) {
+    for (ptrdiff_t i = i0; i < i1;) {
         F(product) g = {.a_row = O, .a_k = 1, .b_k = I, .b_panel = LANES, .c = dx + lo * I + i, .c_row = I};
-        const int panels = F(group)(I - i, &g.last);
+        const int panels = F(group)(i1 - i, &g.last);
         for (ptrdiff_t k = 0; k == 0 || k < O; k += F(depth_block)) {
             g.depth = O - k < F(depth_block) ? O - k : F(depth_block);
             g.a = dy + lo * O + k;
@@ -253,14 +256,16 @@ static void F(linear_backward_input)(const REAL *dy, const REAL *w, const REAL *
 }
 
 /* --- gradient of the weight, one tile: dw[o0:o1, i0:i1] = dyᵀ x over N rows, to `dw` with row stride ld.
-   Chunks of CHUNK rows are chains of their own; `stack` holds the partial tiles of the binary tree over chunks. */
-enum { F(stack_levels) = 40, F(near_rows) = 512 };
+   Chunks of CHUNK rows are chains of their own; `stack` holds the partial tiles of the binary tree over chunks. `soon` are up to
+   SOON vectors laid out as dw, elements of this tile first: they are asked for while the products run. */
+enum { F(stack_levels) = 40, F(near_rows) = 512, F(SOON) = 3 };
 static void F(weight_tile)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_t I, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t i0,
-                           ptrdiff_t i1, REAL *dw, ptrdiff_t ld) {
+                           ptrdiff_t i1, REAL *dw, ptrdiff_t ld, const REAL *const *soon) {
     REAL stack[F(stack_levels)][MAX_ROWS * MAX_PANELS * LANES] __attribute__((aligned(64)));
     /* The tile's columns of dy side by side, where they fit: read in place their lines stand O apart, which for O a power of two puts
        them all into a few sets of the first-level cache. */
     REAL near[F(near_rows) * TILE_ROWS] __attribute__((aligned(64)));
+    const char *fetch[F(SOON) * MAX_ROWS * MAX_PANELS];
     ptrdiff_t stride = O;
     if (N <= F(near_rows)) {
         for (ptrdiff_t n = 0; n < N; n++) memcpy(near + n * TILE_ROWS, dy + n * O + o0, (o1 - o0) * sizeof(REAL));
@@ -275,6 +280,10 @@ static void F(weight_tile)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_t
             const int rows = o1 - o < step ? (int)(o1 - o) : step;
             REAL *out = dw + (o - o0) * ld + (i - i0);
             int level = 0;
+            g.fetch = fetch, g.fetches = 0;
+            for (int j = 0; soon && j < F(SOON); j++)
+                for (int m = 0; soon[j] && m < rows; m++)
+                    for (int p = 0; p < panels; p++) fetch[g.fetches++] = (const char *)(soon[j] + (o - o0 + m) * I + (i - i0) + p * LANES);
             for (ptrdiff_t n = 0, chunk = 0; n == 0 || n < N; n += CHUNK, chunk++) {
                 const int only = N <= CHUNK;
                 g.a = dy + n * stride + o;
@@ -283,6 +292,7 @@ static void F(weight_tile)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_t
                 g.c = only ? out : stack[level];
                 g.c_row = only ? ld : MAX_PANELS * LANES;
                 RUN(&g, 0, rows, panels);
+                g.fetches = 0;
                 if (only) continue;
                 level++;
                 int last = n + CHUNK >= N;
@@ -300,29 +310,38 @@ static void F(weight_tile)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_t
     }
 }
 
-/* --- gradient of the bias: db[o0:o1] = sum over N of dy, chunks and tree as above */
-static void F(bias_tile)(const REAL *dy, ptrdiff_t N, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1, REAL *db) {
-    REAL stack[F(stack_levels)][TILE_ROWS];
-    const ptrdiff_t columns = o1 - o0;
-    int level = 0;
-    for (ptrdiff_t n = 0, chunk = 0; n == 0 || n < N; n += CHUNK, chunk++) {
-        const ptrdiff_t end = N - n < CHUNK ? N : n + CHUNK;
-        VEC acc[TILE_ROWS / W];
-        for (int v = 0; v < TILE_ROWS / W; v++) acc[v] = (VEC){0};
-        for (ptrdiff_t r = n; r < end; r++)
-            for (int v = 0; v < TILE_ROWS / W; v++) {
-                ptrdiff_t left = columns - v * W;
-                if (left > 0) acc[v] += F(load_part)(dy + r * O + o0 + v * W, left > W ? W : left);
+/* --- gradient of the bias: db[o0:o1] = sum over N of dy, chunks and tree as above. BIAS_PANELS panels side by side: each sum is one
+   chain of additions, which a core would otherwise wait for. */
+enum { F(BIAS_PANELS) = 4 };
+static void F(bias_gradient)(const REAL *dy, ptrdiff_t N, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1, REAL *db) {
+    enum { WIDTH = F(BIAS_PANELS) * LANES };
+    REAL stack[F(stack_levels)][WIDTH];
+    for (ptrdiff_t o = o0; o < o1; o += WIDTH) {
+        const ptrdiff_t columns = o1 - o < WIDTH ? o1 - o : WIDTH;
+        const int vectors = (int)((columns + W - 1) / W);
+        int level = 0;
+        for (ptrdiff_t n = 0, chunk = 0; n == 0 || n < N; n += CHUNK, chunk++) {
+            const ptrdiff_t end = N - n < CHUNK ? N : n + CHUNK;
+            REAL *sum = stack[level++];
+            for (int v = 0; v < vectors; v += 4) {
+                VEC acc[4] = {{0}};
+                long part[4];
+                for (int j = 0; j < 4; j++) {
+                    const ptrdiff_t left = columns - (v + j) * W;
+                    part[j] = left < 0 ? 0 : left > W ? W : left;
+                }
+                for (ptrdiff_t r = n; r < end; r++)
+                    for (int j = 0; j < 4; j++) acc[j] += F(load_part)(dy + r * O + o + (v + j) * W, part[j]);
+                for (int j = 0; j < 4; j++) F(store_part)(sum + (v + j) * W, acc[j], part[j]);
             }
-        for (int v = 0; v < TILE_ROWS / W; v++) F(store)(stack[level] + v * W, acc[v]);
-        level++;
-        int last = n + CHUNK >= N;
-        for (ptrdiff_t join = chunk; level > 1 && ((join & 1) || last); join >>= 1) {
-            level--;
-            for (ptrdiff_t c = 0; c < TILE_ROWS; c++) stack[level - 1][c] += stack[level][c];
+            int last = n + CHUNK >= N;
+            for (ptrdiff_t join = chunk; level > 1 && ((join & 1) || last); join >>= 1) {
+                level--;
+                for (ptrdiff_t c = 0; c < columns; c++) stack[level - 1][c] += stack[level][c];
+            }
         }
+        memcpy(db + (o - o0), stack[0], columns * sizeof(REAL));
     }
-    memcpy(db, stack[0], columns * sizeof(REAL));
 }
 #undef ONE
 #undef CASES

@@ -109,21 +109,30 @@ INLINE vec_f32 narrow(vec_f64 lo, vec_f64 hi) {
 
 /* Sum or maximum over one panel of 64 bytes held as NV vectors: halves are joined until one lane is left, so the tree over the
    lanes is the same whatever the native width. NaN wins the maximum. */
-#define DEFINE_REDUCE(T, REAL, LANES)                                                                                          \
-    INLINE REAL sum_panel_##T(const vec_##T *v) {                                                                              \
-        REAL x[LANES];                                                                                                         \
-        memcpy(x, v, 64);                                                                                                      \
-        for (int h = LANES / 2; h > 0; h /= 2)                                                                                 \
-            for (int i = 0; i < h; i++) x[i] = x[i] + x[i + h];                                                                \
-        return x[0];                                                                                                           \
-    }                                                                                                                          \
-    INLINE REAL max_panel_##T(const vec_##T *v) {                                                                              \
-        REAL x[LANES];                                                                                                         \
-        memcpy(x, v, 64);                                                                                                      \
-        for (int h = LANES / 2; h > 0; h /= 2)                                                                                 \
-            for (int i = 0; i < h; i++) x[i] = x[i] > x[i + h] || x[i] != x[i] ? x[i] : x[i + h];                              \
-        return x[0];                                                                                                           \
+#define SUM_OF(T, a, b) ((a) + (b))
+#define MAX_OF(T, a, b) select_##T(((a) > (b)) | ((a) != (a)), a, b)
+#define JOIN_LANES(T, STEP, JOIN)                                                                                              \
+    if (W_##T > STEP) {                                                                                                        \
+        int_##T up;                                                                                                            \
+        for (int i = 0; i < W_##T; i++) up[i] = (i + STEP) % W_##T;                                                            \
+        vec_##T b = __builtin_shuffle(a, up);                                                                                  \
+        a = JOIN(T, a, b);                                                                                                     \
     }
-DEFINE_REDUCE(f32, float, 16)
-DEFINE_REDUCE(f64, double, 8)
+#define DEFINE_REDUCE(T, REAL, NAME, JOIN)                                                                                     \
+    INLINE REAL NAME##_panel_##T(const vec_##T *v) {                                                                           \
+        vec_##T part[NV];                                                                                                      \
+        for (int j = 0; j < NV; j++) part[j] = v[j];                                                                           \
+        for (int h = NV / 2; h > 0; h /= 2)                                                                                    \
+            for (int j = 0; j < h; j++) part[j] = JOIN(T, part[j], part[j + h]);                                               \
+        vec_##T a = part[0];                                                                                                   \
+        JOIN_LANES(T, 8, JOIN)                                                                                                 \
+        JOIN_LANES(T, 4, JOIN)                                                                                                 \
+        JOIN_LANES(T, 2, JOIN)                                                                                                 \
+        JOIN_LANES(T, 1, JOIN)                                                                                                 \
+        return a[0];                                                                                                           \
+    }
+DEFINE_REDUCE(f32, float, sum, SUM_OF)
+DEFINE_REDUCE(f64, double, sum, SUM_OF)
+DEFINE_REDUCE(f32, float, max, MAX_OF)
+DEFINE_REDUCE(f64, double, max, MAX_OF)
 #endif

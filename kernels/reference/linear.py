@@ -7,7 +7,7 @@ from .activations import apply, derivative
 __all__ = ["linear_pack", "linear_forward", "linear_backward_input", "linear_backward_weight"]
 
 
-@kernel("w(O,I) -> packed(Q,I,L)", over="tiles")
+@kernel("w(O,I) -> packed(Q,I,L)", over="outputs")
 def linear_pack(w, packed):
     """packed[q, i, l] = w[q L + l, i], and zero where q L + l >= O.
 
@@ -58,7 +58,7 @@ def linear_backward_input(dy, w, x, dx, activation="identity", alpha=0.0):
         dx *= derivative(activation, x, alpha)
 
 
-@kernel("x(N,I) dy(N,O) -> dw(O,I)? db(O)?", over="tiles")
+@kernel("x(N,I) dy(N,O) -> dw(O,I)? db(O)?", over="outputs")
 def linear_backward_weight(x, dy, dw, db):
     """dw = dyᵀ x ;  db = sum over N of dy
 

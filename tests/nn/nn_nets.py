@@ -68,6 +68,17 @@ class Wide(nn.Module):
         return self.c(self.drop(F.relu(self.b(self.drop(F.softplus(self.a(x)))))))
 
 
+def shared():
+    """Layers wide enough for threads to share their columns, and one that is not."""
+    return nn.Sequential(nn.Linear(FEATURES, 470), nn.ReLU(), nn.Linear(470, 130), nn.Tanh(), nn.Linear(130, 75), nn.ReLU(),
+                         nn.Linear(75, CLASSES))
+
+
+def one_shared():
+    """A wide layer and one that is not."""
+    return nn.Sequential(nn.Linear(FEATURES, 485), nn.LeakyReLU(), nn.Linear(485, CLASSES))
+
+
 NETS = {"mlp": mlp, "residual": Residual, "concatenating": Concatenating, "tied": Tied}
 OPTIMIZERS = {
     "sgd": (optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-3}, {"lr": 0.03, "momentum": 0.5,
@@ -149,6 +160,8 @@ def compare(nets=tuple(NETS), optimizers=tuple(OPTIMIZERS), dtypes=("float32", "
                 found[f"{net} {name} {dtype}"] = _both(NETS[net], two_groups(name), dtype, threads)
     if wide:  # batches of three chunks of rows, the last batch short
         for dtype in dtypes:
+            for make in (shared, one_shared):
+                found[f"{make.__name__} adam {dtype}"] = _both(make, two_groups("adam"), dtype, (*threads, 5))
             found[f"wide adam {dtype}"] = _both(Wide, two_groups("adam"), dtype, threads, epochs=34, batch=300, rows=701)
     return found
 

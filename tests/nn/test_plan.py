@@ -228,8 +228,7 @@ def test_an_activation_whose_input_is_read_twice_is_not_fused():
 
 def test_updates_ride_on_the_gradient_only_where_they_may():
     model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4))
-    chained = [c.name for c in training_plan(model).calls if c.chained]
-    assert sorted(chained) == ["adam_update"] * 4 + ["linear_pack"] * 2
+    assert [c.name for c in training_plan(model).calls if c.chained] == ["adam_update"] * 4
     for options in ({"fused": False}, {"clip_norm": 1.0}):
         plan = training_plan(model, **options)
         assert not any(c.chained for c in plan.calls) and names(plan).count("adam_update") == 4
@@ -262,14 +261,53 @@ def test_memory_and_text():
     memory = plan.memory()
     floats = 48 + 16 + 32 + 16  # weights and biases, each rounded up to a cache line
     assert memory["parameters"] == 4 * 4 * floats  # data, gradients and two moments
-    assert memory["packed"] == 4 * 16 * (6 + 8) and memory["arena"] == plan.arena.nbytes > 0
+    assert memory["packed"] == 0 and memory["arena"] == plan.arena.nbytes > 0
     assert memory["total"] == memory["arena"] + memory["parameters"] + memory["packed"]
     lines = str(plan).splitlines()
     assert lines[0] == f"plan for up to 32 rows, float32, {memory['total']:,} bytes" and len(lines) == len(plan.calls) + 1
     forward = next(line for line in lines if "linear_forward" in line)
     assert "x(N, 6) w(8, 6) b(8) y(N, 8)" in forward and "activation=relu" in forward and "rows" in forward
-    assert sum("(with the tile before)" in line for line in lines) == 6
+    assert sum("(with the tile before)" in line for line in lines) == 4
     assert any("dropout_forward" in line and "p=0.5" in line and "step=step" in line for line in lines)
+    trainer.predict(X)  # prediction alone keeps packed weights
+    assert plan.memory()["packed"] == 4 * 16 * (6 + 8)
+    assert plan.memory()["total"] == memory["total"] + 4 * 16 * (6 + 8)
+
+
+def test_threads_that_share_columns_never_read_what_others_write_in_a_phase():
+    """In a phase: what a thread gathered for itself, and gradients of its own columns, which make those of its own weights."""
+    wide = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 96), nn.ReLU(), nn.Linear(96, 80), nn.ReLU(), nn.Linear(80, 4))
+    plan = training_plan(wide, width=64)
+    calls = [c for c in plan.calls if not c.chained]
+    together = set()
+    for a, b in itertools.combinations(calls, 2):
+        shared = {x.key() for x in a.writes()} & {x.key() for x in b.reads() + b.writes()}
+        shared |= {x.key() for x in a.reads()} & {x.key() for x in b.writes()}
+        if shared and a.phase == b.phase and not a.over == b.over == "rows":
+            together.add((a.name, a.cut, b.name, b.cut))
+    assert together == {("linear_backward_input", "part", "linear_backward_weight", "units")}
+    pairs = [(a, b) for a, b in itertools.combinations(calls, 2) if a.phase == b.phase and a.over == b.over == "rows"
+             and {x.key() for x in a.writes()} & {x.key() for x in b.reads()}]
+    assert {(a.name, a.cut, b.name, b.cut) for a, b in pairs if "part" in (a.cut, b.cut)} == {
+        ("gather_rows", "each", "linear_forward", "part")}
+
+
+def cuts(plan):
+    return {name: [c.cut for c in plan.calls if c.name == name] for name in ("gather_rows", "linear_forward", "linear_backward_input")}
+
+
+def test_threads_share_columns_of_wide_layers():
+    """Columns where the layer is wide and only matmuls read it; the gather of its input in every thread's own room."""
+    wide = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 96), nn.ReLU(), nn.Linear(96, 4))
+    plan = training_plan(wide, width=64)
+    assert cuts(plan) == {"gather_rows": ["each", "units"], "linear_forward": ["part", "part", "units"],
+                          "linear_backward_input": ["units", "part"]}
+    assert plan.private_bytes == 4 * 64 * plan.rows and "linear_forward" in str(plan)
+    for middle, activation in ((128, nn.GELU), (32, nn.ReLU)):
+        model = nn.Sequential(nn.Linear(64, middle), activation(), nn.Linear(middle, 4))
+        assert cuts(training_plan(model, width=64))["linear_forward"] == ["units", "units"]
+    many = training_plan(wide, width=64, rows=4096)  # values of one thread's rows stay in its cache, those of all rows would not
+    assert set(cuts(many)["linear_forward"]) == {"units"}
 
 
 def test_the_batch_is_a_run_time_number():
