@@ -1,6 +1,7 @@
 # make demo   install, train on real data, save the model and its curves
 # make test   install what the tests need and run them
 # make lint   style checks
+# make bench  install the other libraries, compare with them, write the tables and the picture of README and docs (ten minutes)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,8 +21,9 @@ slow: $(VENV)/.test
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 
-bench: $(VENV)/.all
-	$(BIN)/vivace bench
+bench: $(VENV)/.bench
+	$(BIN)/python -m vivace.benchmarks.peers
+	$(BIN)/python -m vivace.benchmarks.report
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +35,10 @@ $(VENV)/.all: $(BIN)/python $(SOURCES)
 
 $(VENV)/.test: $(BIN)/python $(SOURCES)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+$(VENV)/.bench: $(BIN)/python $(SOURCES)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
 	touch $@
 
 clean:

@@ -7,7 +7,6 @@ import argparse
 import contextlib
 import functools
 import importlib.util
-import math
 import sys
 import time
 from statistics import median
@@ -17,6 +16,8 @@ import numpy as np
 from .. import kernels, nn, optim
 from ..trainer import Trainer
 from .numpy_mlp import NumpyMLP
+from .peak import Peak
+from .workloads import flops
 
 CASES = (((64, 128, 10), 32, 200), ((784, 512, 256, 10), 128, 20))
 """Sizes, batch, and steps per epoch when timed."""
@@ -142,26 +143,6 @@ def _seconds(peer, X, y, epochs):
     return time.perf_counter() - start
 
 
-def flops(sizes, batch_size):
-    """Floating-point operations of a step's matmuls: forward, dw, and dx of all but the first layer."""
-    products = [2 * batch_size * i * o for i, o in zip(sizes[:-1], sizes[1:])]
-    return 3 * sum(products) - products[0]
-
-
-def peak(rounds=8):
-    """GFLOP/s of one thread in the default book's forward matmul at 512 x 512 x 512, packed: the best of `rounds`."""
-    rng, size = np.random.default_rng(0), 512
-    x, w = (rng.standard_normal((size, size), np.float32) for _ in range(2))
-    y, packed = np.empty_like(x), np.empty(kernels.packed_shape(size, size, w.dtype), w.dtype)
-    kernels.linear_pack(w, packed)
-    best = math.inf
-    for _ in range(rounds):
-        start = time.perf_counter()
-        kernels.linear_forward(x, w, None, y, packed)
-        best = min(best, time.perf_counter() - start)
-    return 2 * size**3 / best / 1e9
-
-
 def table(rows, work, top):
     """Lines of the results: [(name, threads, microseconds)], the baseline first."""
     lines = [f"  {'trainer':<16}{'threads':>8}{'us/step':>11}{'vs NumPy':>10}{'GFLOP/s':>9}{'% of peak':>11}"]
@@ -181,7 +162,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="vivace bench", description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=20.0, help="time for measuring, compilation by numba aside")
     seconds = parser.parse_args(argv).seconds
-    which = kernels.which()
+    which, peak = kernels.which(), Peak()
     print(f"one training step, float32, Adam, cross-entropy, ReLU; {which['backend']} backend, level {which['isa']}", flush=True)
     if which["available"]["numba"]:
         print("verifying first; the numba backend compiles itself for that, which takes a while", file=sys.stderr)
@@ -192,7 +173,7 @@ def main(argv=None):
             print(f"vivace bench: {failure}", file=sys.stderr)
             return 1
         print(f"\n{_title(sizes, batch_size)}: losses of 20 steps agree to {worst:.0e}", flush=True)
-        rows, top = measure(sizes, batch_size, steps, seconds / len(CASES)), peak()
+        rows, top = measure(sizes, batch_size, steps, seconds / len(CASES)), peak.look(times=5)
         print("\n".join(table(rows, flops(sizes, batch_size), top)))
         print(f"  peak: {top:.0f} GFLOP/s per thread, measured now", flush=True)
     print("\nNumPy is benchmarks/numpy_mlp.py; NumPy and the Cython backend stand at the better of 1 and 2 threads")

@@ -27,6 +27,7 @@ include "optimizers.pxi"
 include "dropout.pxi"
 include "rows.pxi"
 include "engine.pxi"
+include "peak.pxi"
 
 cdef extern from *:
     const char* VV_LEVEL

@@ -6,6 +6,7 @@
 #define W (LANES / NV)
 #include "rowwise.h"
 #include "matmul.h"
+#include "peak.h"
 #undef NAME2
 #undef NAME1
 #undef F
