@@ -20,7 +20,7 @@ from .. import kernels
 from . import machine, verify
 from .libraries import LIBRARIES
 from .peak import Peak
-from .report import RESULTS, best_of, threads_of
+from .report import RESULTS, ROOT, best_of, threads_of
 from .worker import Died, Worker
 from .workloads import WORKLOADS
 
@@ -183,7 +183,8 @@ def main(argv=None):
     print("our matmul of 512 x 512 x 512 on 1: " + ", ".join(f"{d} {speed:.0f}" for d, speed in results["matmul"].items()))
     problems = beaten(results)
     problems += [f"{name}: {where}: {why}" for name, entry in results["workloads"].items() for where, why in entry["failed"].items()]
-    if path := args.out or (RESULTS if full else None):
+    checkout = (ROOT / "README.md").exists()  # an installed package is no place for results
+    if path := args.out or ((RESULTS if checkout else pathlib.Path("results.json")) if full else None):
         path.write_text(json.dumps(results, indent=1) + "\n")
         print(f"results: {path}")
     print(f"{time.monotonic() - began:.0f} s")
