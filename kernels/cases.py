@@ -27,7 +27,8 @@ BASE = {"N": 5, "I": 7, "O": 6, "C": 4, "M": 9, "P": 40}
 TOGETHER = ((17, 33, 65), (129, 65, 31), (64, 16, 16), (33, 300, 129), (300, 65, 33))
 """N, I, O of the linear kernels at once."""
 
-NEED_A_COLUMN = ("argmax_rows", "cross_entropy", "softmax_cross_entropy", "softmax_cross_entropy_soft")
+NEED_A_COLUMN = ("argmax_rows", "cross_entropy", "softmax_cross_entropy", "softmax_cross_entropy_weighted",
+                 "softmax_cross_entropy_soft")
 
 POISON = {"f": np.nan, "i": -7777}
 """What outputs hold before the call."""
@@ -80,7 +81,7 @@ VALUES = {
     "index": below("M"), "packed": packed, "p(N,C)": uniform(0.02, 0.98), "p(N,O)": uniform(0.02, 0.98), "w(N)": weights,
     "v": uniform(0.01, 1), "t(N,C)": uniform(0, 1), "t(N,O)": uniform(0, 1), "t:int(N)": below("C"),
     "t:int(M)": lambda rng, shape, made: rng.integers(-50, 50, shape),
-    "squared_error.t": normal, "log.x": uniform(0.01, 9), "power.x": uniform(0.1, 4), "divide.b": signed(0.5, 2),
+    "v(C)": uniform(0.1, 2), "squared_error.t": normal, "log.x": uniform(0.01, 9), "power.x": uniform(0.1, 4), "divide.b": signed(0.5, 2),
     "linear_backward_input.x": hidden, "leaky_relu_backward.y": output_of("leaky_relu_forward", alpha=0),
     "elu_backward.y": output_of("elu_forward", alpha=0),
     **{f"{name}_backward.y": output_of(f"{name}_forward") for name in ("sigmoid", "tanh", "relu", "softplus", "softmax")},
@@ -100,7 +101,8 @@ SCALARS = {
     "power": [dict(exponent=e) for e in (0.5, -1.5, 3.0)], "scale": [dict(factor=-0.7), dict(factor=0.3, offset=1.9)],
     "fill": [dict(value=-2.3)], "dropout_forward": _draws, "dropout_backward": _draws,
     "copy_columns": _columns, "add_columns": _columns,
-    "softmax_cross_entropy": [dict(label_smoothing=0.1), dict(label_smoothing=0.3, mean=False)],
+    **{name: [dict(label_smoothing=0.1), dict(label_smoothing=0.3, mean=False), dict(label_smoothing=1.0)]
+       for name in ("softmax_cross_entropy", "softmax_cross_entropy_weighted")},
     **{name: _means for name in ("squared_error", "softmax_cross_entropy_soft", "cross_entropy", "cross_entropy_soft",
                                  "binary_cross_entropy", "binary_cross_entropy_logits")},
     "sgd_update": [dict(weight_decay=0.1), dict(momentum=0.9, dampening=0.3, weight_decay=0.1), dict(momentum=0.9, nesterov=True),

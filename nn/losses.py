@@ -86,8 +86,9 @@ class CrossEntropyLoss(Loss):
     """-log of the probability given to the class; softmax merged in.
 
     from_logits: inputs are raw scores (True), or probabilities (False); then a Softmax that made them is merged into the kernel.
-    target: classes 0..C-1 (N,), or probabilities (N, C). label_smoothing s: target (1 - s) onehot + s / C. weight (C,): class weights,
-    the mean being over the sum of weights as in PyTorch.
+    target: classes 0..C-1 (N,), or probabilities (N, C). label_smoothing s: target q = (1 - s) onehot + s / C (or (1 - s) target + s / C).
+    weight (C,): class weights, for targets that are classes. As in PyTorch a row's loss is then the sum of weight[c] q[c] -log p[c], and
+    the mean divides by the sum of weight[target]. With label_smoothing a weight of 0 counts as 2^-60 of the largest one.
     """
 
     link = "softmax"
@@ -102,8 +103,6 @@ class CrossEntropyLoss(Loss):
         self.weight = None if weight is None else np.asarray(weight, np.float64)
         if weight is not None and (self.weight.ndim != 1 or (self.weight < 0).any()):
             raise ValueError(f"weight must be class weights (C,), not negative, got shape {self.weight.shape}")
-        if weight is not None and label_smoothing:
-            raise ValueError("weight and label_smoothing cannot be combined: give row weights instead")
 
     def source(self, z):
         return linked_input(z, "softmax", self.from_logits, "CrossEntropyLoss")
@@ -112,6 +111,8 @@ class CrossEntropyLoss(Loss):
         mean = self.reduction == "mean"
         if not logits:
             return ops.Loss("cross_entropy" if labels else "cross_entropy_soft", mean)
+        if labels and self.weight is not None and self.label_smoothing:
+            return ops.Loss("softmax_cross_entropy_weighted", mean, [self._class_weights()], label_smoothing=self.label_smoothing)
         if labels:
             return ops.Loss("softmax_cross_entropy", mean, label_smoothing=self.label_smoothing)
         return ops.Loss("softmax_cross_entropy_soft", mean)
@@ -135,13 +136,19 @@ class CrossEntropyLoss(Loss):
             raise ValueError(f"weight must have shape (C,) = ({outputs},), got ({len(self.weight)},)")
         return np.ascontiguousarray(array, np.int64)
 
+    def _class_weights(self):
+        """The class weights in float64. Those of 0 that smoothing makes divisors of become 2^-60 of the largest: nothing beside the
+        others in any sum, while the share of the smoothed target that a row of such a class has on the other classes stays."""
+        v = self.weight
+        return np.where(v == 0, v.max(initial=0) * 2.0 ** -60, v) if self.label_smoothing else v
+
     def row_weight(self, target, weight, dtype):
         weight = super().row_weight(target, weight, dtype)
         if self.weight is None:
             return weight
         if target.dtype != np.int64:
             raise ValueError("class weights need targets that are classes, got probabilities")
-        by_class = self.weight.astype(dtype)[target]
+        by_class = self._class_weights().astype(dtype)[target]
         return by_class if weight is None else weight * by_class
 
     def config(self):

@@ -265,20 +265,22 @@ class Dropout(Op):
 class Loss(Op):
     """The batch's loss by the loss kernel `kernel`, with its gradient in the same pass.
 
-    inputs: predictions (N, O), targets, row weights or None. `mean` divides by the sum of the weights.
+    inputs: predictions (N, O), targets, row weights or None. `mean` divides by the sum of the weights. `constants` are further input
+    arrays of the kernel, which stand behind the row weights.
     """
 
     name = "loss"
 
-    def __init__(self, kernel, mean=True, **scalars):
-        self.kernel, self.mean, self.scalars = kernel, bool(mean), scalars
+    def __init__(self, kernel, mean=True, constants=(), **scalars):
+        self.kernel, self.mean, self.constants, self.scalars = kernel, bool(mean), constants, scalars
 
     def attributes(self):
         return {"kernel": self.kernel, "mean": self.mean, **self.scalars}
 
     def rows(self, k, z, t, w, l, dz):
         """Row losses l (N,) and the gradient dz of the batch's loss (None: not wanted)."""
-        getattr(k, self.kernel)(z, t, w, l, dz, *self.scalars.values(), self.mean)
+        constants = [c.astype(z.dtype) if hasattr(z, "dtype") else c for c in self.constants]  # a plan has its type already
+        getattr(k, self.kernel)(z, t, w, *constants, l, dz, *self.scalars.values(), self.mean)
 
 
 TABLE = {op.name: op for op in (Linear, Activation, Add, Subtract, Multiply, Divide, Scale, Power, Concatenate, Slice, Dropout)}

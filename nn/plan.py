@@ -35,7 +35,7 @@ class Plan:
         self.dtype, self.clips = graph.dtype, clip_norm is not None
         self._buffers = {}
         self._packs = {}
-        recorder = Recorder()
+        recorder = Recorder(self.dtype)
         self._read_data(recorder, data)
         self._forward(recorder)
         calls = recorder.calls
@@ -55,6 +55,7 @@ class Plan:
         self.calls = assign_phases(calls, self.rows)
         self.arena_bytes, self.private_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize)
         self.arena = aligned(self.arena_bytes, np.uint8)
+        self.constants = recorder.constants
         self.columns = self._columns()
         self.records = self._encode()
         self.row_block = self._row_block()
@@ -219,7 +220,7 @@ class Plan:
         """Run steps start..last_step of an epoch of `rows` rows: (step, phase, status), as kernels.reference.engine.run_plan."""
         full = [None] * R.SPACES
         full[R.ARENA], full[R.PARAMETERS], full[R.GRADIENTS] = self.arena, self.store.vectors["data"], self.store.vectors["grad"]
-        full[R.PACKED], full[R.PRIVATE] = self.store.packed, self._private(threads)
+        full[R.PACKED], full[R.PRIVATE], full[R.CONSTANTS] = self.store.packed, self._private(threads), self.constants
         for space, array in spaces.items():
             full[space] = array
         if table.shape[1] < len(self.columns):  # a forward that drops in evaluation too: as in the first step
@@ -274,10 +275,9 @@ def packed_layout(store):
 
 def pack_store(store, book):
     """Bring the packed vector up to date; nothing to do when no weight was written since."""
-    layout = packed_layout(store)
     if store.packed_version == store.version and not store.escaped:
         return
-    for p, offset in layout.items():
+    for p, offset in packed_layout(store).items():
         shape = kernels.packed_shape(*p.shape, store.dtype)
         book.linear_pack(p._array, store.packed[offset:offset + int(np.prod(shape))].reshape(shape))
     store.packed_version = store.version

@@ -1,7 +1,9 @@
 /* Row by row: activations, softmax, losses, and the reductions they need, for one type (T, REAL, LANES as in matmul.h).
 
    A row is walked in panels of 64 bytes, lane l of panel after panel going to accumulator l; the accumulators are joined by halves at
-   the end. So the order of additions depends on the row's length alone, not on the level. */
+   the end. Sums begin a new accumulator every PARTIAL panels and add it to those before: a row of 100,000 classes in float32 in one
+   chain loses 230 eps. So the order of additions depends on the row's length alone, not on the level. */
+enum { F(PARTIAL) = 64 };
 
 #define PART(i, n) ((n) - (i) < W ? (n) - (i) : W)
 #define LOAD(p, i, n) ((n) - (i) >= W ? F(load)((p) + (i)) : F(load_part)((p) + (i), (n) - (i)))
@@ -76,33 +78,57 @@ INLINE F(int) F(live)(ptrdiff_t left) {
     for (int l = 0; l < W; l++) lane[l] = l;
     return lane < (F(int)){0} + (__typeof__(lane[0]))(left > W ? W : left);
 }
-#define REDUCE(n, INITIAL, STEP, JOIN)                                                                                         \
-    VEC acc[NV];                                                                                                               \
-    for (int j = 0; j < NV; j++) acc[j] = F(all)(INITIAL);                                                                     \
-    for (ptrdiff_t base = 0; base < (n); base += LANES)                                                                        \
+static REAL F(row_max)(const REAL *x, ptrdiff_t n) {
+    VEC acc[NV];
+    for (int j = 0; j < NV; j++) acc[j] = F(all)(-INFINITY);
+    for (ptrdiff_t base = 0; base < n; base += LANES)
+        for (int j = 0; j < NV; j++) {
+            const ptrdiff_t i = base + j * W;
+            if (i >= n) continue;
+            VEC v = LOAD(x, i, n);
+            acc[j] = F(select)(((v > acc[j]) | (v != v)) & F(live)(n - i), v, acc[j]);
+        }
+    return F(max_panel)(acc);
+}
+/* leaves the sum of a row in acc[NV]: the statement adds the terms at i to part[j] */
+#define SUM_PANELS(n, ...)                                                                                                     \
+    VEC acc[NV], part[NV];                                                                                                     \
+    for (int j = 0; j < NV; j++) acc[j] = part[j] = F(all)(0);                                                                 \
+    for (ptrdiff_t base = 0; base < (n); base += LANES) {                                                                      \
         for (int j = 0; j < NV; j++) {                                                                                         \
             const ptrdiff_t i = base + j * W;                                                                                  \
-            if (i < (n)) { STEP; }                                                                                             \
+            if (i < (n)) { __VA_ARGS__; }                                                                                      \
         }                                                                                                                      \
-    return F(JOIN)(acc);
-
-static REAL F(row_max)(const REAL *x, ptrdiff_t n) {
-    REDUCE(n, -INFINITY, {
-        VEC v = LOAD(x, i, n);
-        acc[j] = F(select)(((v > acc[j]) | (v != v)) & F(live)(n - i), v, acc[j]);
-    }, max_panel)
-}
+        if (base / LANES % F(PARTIAL) == F(PARTIAL) - 1)                                                                       \
+            for (int j = 0; j < NV; j++) acc[j] += part[j], part[j] = F(all)(0);                                               \
+    }                                                                                                                          \
+    for (int j = 0; j < NV; j++) acc[j] += part[j];
 /* y = exp(x - m), and the sum of it */
 static REAL F(row_exp_sum)(const REAL *x, REAL m, REAL *y, ptrdiff_t n) {
-    REDUCE(n, 0, {
+    SUM_PANELS(n, {
         VEC e = F(exp)(LOAD(x, i, n) - m);
         e = F(select)(F(live)(n - i), e, F(all)(0));
         if (y) STORE(y, i, n, e);
-        acc[j] += e;
-    }, sum_panel)
+        part[j] += e;
+    })
+    return F(sum_panel)(acc);
 }
-static REAL F(row_dot)(const REAL *a, const REAL *b, ptrdiff_t n) { REDUCE(n, 0, acc[j] += LOAD(a, i, n) * LOAD(b, i, n), sum_panel) }
-static REAL F(row_sum)(const REAL *a, ptrdiff_t n) { REDUCE(n, 0, acc[j] += LOAD(a, i, n), sum_panel) }
+static REAL F(row_dot)(const REAL *a, const REAL *b, ptrdiff_t n) {
+    SUM_PANELS(n, part[j] += LOAD(a, i, n) * LOAD(b, i, n))
+    return F(sum_panel)(acc);
+}
+static REAL F(row_sum)(const REAL *a, ptrdiff_t n) {
+    SUM_PANELS(n, part[j] += LOAD(a, i, n))
+    return F(sum_panel)(acc);
+}
+/* sum of v (m - x), v NULL for ones; an infinite term with v = 0 counts as nothing */
+static REAL F(row_fall)(const REAL *x, REAL m, const REAL *v, ptrdiff_t n) {
+    SUM_PANELS(n, {
+        VEC d = m - LOAD(x, i, n), c = v ? LOAD(v, i, n) : F(all)(1);
+        part[j] += F(select)(F(live)(n - i) & (c != 0), c * d, F(all)(0));
+    })
+    return F(sum_panel)(acc);
+}
 
 static void F(softmax_row)(const REAL *x, REAL *y, ptrdiff_t n) {
     const REAL m = F(row_max)(x, n), s = F(row_exp_sum)(x, m, y, n);
@@ -150,27 +176,24 @@ static void F(squared_error)(const REAL *y, const REAL *t, const REAL *w, REAL *
     LOSS_ROWS {
         const REAL *yn = y + n * O, *tn = t + n * O;
         const VEC f = F(all)(FACTOR * (REAL)(2.0 / outputs));
-        VEC acc[NV];
-        for (int j = 0; j < NV; j++) acc[j] = F(all)(0);
-        for (ptrdiff_t base = 0; base < O; base += LANES)
-            for (int j = 0; j < NV; j++) {
-                const ptrdiff_t i = base + j * W;
-                if (i >= O) continue;
-                VEC d = LOAD(yn, i, O) - LOAD(tn, i, O);
-                acc[j] += d * d;
-                if (dy) STORE(dy + n * O, i, O, d * f);
-            }
+        SUM_PANELS(O, {
+            VEC d = LOAD(yn, i, O) - LOAD(tn, i, O);
+            part[j] += d * d;
+            if (dy) STORE(dy + n * O, i, O, d * f);
+        })
         l[n] = F(sum_panel)(acc) / (REAL)outputs;
     }
 }
 
-/* W rows at a time, so that their logarithms are taken together */
-static void F(softmax_cross_entropy)(const REAL *z, const int64_t *t, const REAL *w, REAL *l, REAL *dz, ptrdiff_t N, ptrdiff_t C,
-                                     ptrdiff_t lo, ptrdiff_t hi, REAL smoothing, int mean) {
-    const REAL rest = smoothing / (REAL)C, keep = (REAL)1 - smoothing, common = F(common_factor)(w, N, mean);
+/* W rows at a time, so that their logarithms are taken together. v (C): class weights, NULL for ones; they enter the smoothed target
+   as v[c] / v[t], for the row weights hold v[t] already. */
+static void F(softmax_cross_entropy)(const REAL *z, const int64_t *t, const REAL *w, const REAL *v, REAL *l, REAL *dz, ptrdiff_t N,
+                                     ptrdiff_t C, ptrdiff_t lo, ptrdiff_t hi, REAL smoothing, int mean) {
+    const REAL share = smoothing / (REAL)C, keep = (REAL)1 - smoothing, common = F(common_factor)(w, N, mean);
+    const REAL classes = v ? F(row_sum)(v, C) : (REAL)C;
     for (ptrdiff_t first = lo; first < hi; first += W) {
         const int rows = hi - first < W ? (int)(hi - first) : W;
-        REAL s[W], chosen[W], others[W];
+        REAL s[W], chosen[W], others[W], rest[W];
         for (int r = 0; r < W; r++) s[r] = 1;
         for (int r = 0; r < rows; r++) {
             const ptrdiff_t n = first + r;
@@ -179,19 +202,20 @@ static void F(softmax_cross_entropy)(const REAL *z, const int64_t *t, const REAL
             REAL *d = dz ? dz + n * C : NULL;
             s[r] = F(row_exp_sum)(zn, m, d, C);
             chosen[r] = zn[t[n]] - m;
-            others[r] = 0; /* sum over classes of z - m, for label smoothing */
-            if (smoothing != 0)
-                for (ptrdiff_t c = 0; c < C; c++) others[r] += zn[c] - m;
+            others[r] = smoothing != 0 ? F(row_fall)(zn, m, v, C) : 0;
+            rest[r] = v ? share / v[t[n]] : share;
             if (!d) continue;
-            const REAL factor = FACTOR, at = d[t[n]] / s[r] - (keep + rest);
-            const VEC f = F(all)(factor), q = F(all)(rest);
-            EACH(i, C) STORE(d, i, C, (LOAD(d, i, C) / s[r] - q) * f);
+            const REAL factor = FACTOR, mass = v ? keep + rest[r] * classes : 1;
+            const REAL at = d[t[n]] / s[r] * mass - (keep + share);
+            const VEC f = F(all)(factor), q = F(all)(rest[r]);
+            if (v) EACH(i, C) STORE(d, i, C, (LOAD(d, i, C) / s[r] * mass - q * LOAD(v, i, C)) * f);
+            else EACH(i, C) STORE(d, i, C, (LOAD(d, i, C) / s[r] - q) * f);
             d[t[n]] = at * factor;
         }
         const VEC logs = F(log)(F(load)(s));
         for (int r = 0; r < rows; r++) {
             const REAL loss = logs[r] - chosen[r];
-            l[first + r] = smoothing != 0 ? keep * loss + rest * ((REAL)C * logs[r] - others[r]) : loss;
+            l[first + r] = smoothing != 0 || v ? keep * loss + rest[r] * (classes * logs[r] + others[r]) : loss;
         }
     }
 }
@@ -202,17 +226,12 @@ static void F(softmax_cross_entropy_soft)(const REAL *z, const REAL *t, const RE
         const REAL *zn = z + n * C, *tn = t + n * C;
         REAL *d = dz ? dz + n * C : NULL;
         const REAL m = F(row_max)(zn, C), s = F(row_exp_sum)(zn, m, d, C), log_s = F(log_one)(s), mass = F(row_sum)(tn, C);
-        VEC acc[NV];
-        for (int j = 0; j < NV; j++) acc[j] = F(all)(0);
         const VEC f = F(all)(FACTOR);
-        for (ptrdiff_t base = 0; base < C; base += LANES)
-            for (int j = 0; j < NV; j++) {
-                const ptrdiff_t i = base + j * W;
-                if (i >= C) continue;
-                VEC q = LOAD(tn, i, C), term = q * (log_s - (LOAD(zn, i, C) - m));
-                acc[j] += F(select)(q == 0, F(all)(0), term);
-                if (d) STORE(d, i, C, (LOAD(d, i, C) / s * mass - q) * f);
-            }
+        SUM_PANELS(C, {
+            VEC q = LOAD(tn, i, C), term = q * (log_s - (LOAD(zn, i, C) - m));
+            part[j] += F(select)(q == 0, F(all)(0), term);
+            if (d) STORE(d, i, C, (LOAD(d, i, C) / s * mass - q) * f);
+        })
         l[n] = F(sum_panel)(acc);
     }
 }
@@ -236,18 +255,13 @@ static void F(cross_entropy)(const REAL *p, const int64_t *t, const REAL *w, REA
         const ptrdiff_t divisor = mean && (DIVISOR) > 0 ? (DIVISOR) : 1;                                                               \
         LOSS_ROWS {                                                                                                            \
             const VEC f = F(all)(FACTOR * (REAL)(1.0 / divisor)), one = F(all)(1), zero = F(all)(0);                           \
-            VEC acc[NV];                                                                                                       \
-            for (int j = 0; j < NV; j++) acc[j] = zero;                                                                        \
-            for (ptrdiff_t base = 0; base < O; base += LANES)                                                                  \
-                for (int j = 0; j < NV; j++) {                                                                                 \
-                    const ptrdiff_t i = base + j * W;                                                                          \
-                    if (i >= O) continue;                                                                                      \
-                    VEC p = LOAD(y + n * O, i, O), q = LOAD(t + n * O, i, O);                                                  \
-                    BEFORE;                                                                                                    \
-                    VEC term = TERM;                                                                                           \
-                    acc[j] += F(select)(F(live)(O - i), term, zero);                                                           \
-                    if (dy) STORE(dy + n * O, i, O, (SLOPE) * f);                                                              \
-                }                                                                                                              \
+            SUM_PANELS(O, {                                                                                                    \
+                VEC p = LOAD(y + n * O, i, O), q = LOAD(t + n * O, i, O);                                                      \
+                BEFORE;                                                                                                        \
+                VEC term = TERM;                                                                                               \
+                part[j] += F(select)(F(live)(O - i), term, zero);                                                              \
+                if (dy) STORE(dy + n * O, i, O, (SLOPE) * f);                                                                  \
+            })                                                                                                                 \
             l[n] = F(sum_panel)(acc) / (REAL)divisor;                                                                          \
             (void)one;                                                                                                         \
         }                                                                                                                      \
@@ -295,7 +309,7 @@ static void F(adam)(const REAL *g, REAL *p, REAL *m, REAL *v, ptrdiff_t n, REAL 
 #undef EACH
 #undef DEFINE_MAP
 #undef DEFINE_SLOPE
-#undef REDUCE
+#undef SUM_PANELS
 #undef LOSS_ROWS
 #undef FACTOR
 #undef SMALLEST

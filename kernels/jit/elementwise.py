@@ -4,7 +4,7 @@ import numpy as np
 from .. import reference
 from ..contract import CHUNK
 from . import vmath
-from .face import face, loop
+from .face import face, inline, loop
 
 __all__ = ["add", "subtract", "multiply", "divide", "power", "scale", "fill", "exp", "log", "erf",
            "copy_columns", "add_columns", "total"]
@@ -172,19 +172,40 @@ def _total(x, s):
     s[0] = tree_total(x.ravel(), x.ravel()[:0])
 
 
+@inline
+def _chunk_total(x, w, i, stop):
+    """Sum of w x over one chunk in four chains: one chain of 128 loses several eps."""
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    if w.size:
+        while i + 4 <= stop:
+            a += np.float64(x[i]) * w[i]
+            b += np.float64(x[i + 1]) * w[i + 1]
+            c += np.float64(x[i + 2]) * w[i + 2]
+            d += np.float64(x[i + 3]) * w[i + 3]
+            i += 4
+        while i < stop:
+            a += np.float64(x[i]) * w[i]
+            i += 1
+    else:
+        while i + 4 <= stop:
+            a += np.float64(x[i])
+            b += np.float64(x[i + 1])
+            c += np.float64(x[i + 2])
+            d += np.float64(x[i + 3])
+            i += 4
+        while i < stop:
+            a += np.float64(x[i])
+            i += 1
+    return (a + b) + (c + d)
+
+
 @loop
 def tree_total(x, w):
     """Sum of w x in float64 (of x where w is empty): chunks of 128, equal-sized neighbours joined first (a binary counter)."""
     stack, top = np.empty(64), 0
     for index in range((x.size + CHUNK - 1) // CHUNK):
         start, stop = index * CHUNK, min((index + 1) * CHUNK, x.size)
-        part = 0.0
-        if w.size:
-            for i in range(start, stop):
-                part += np.float64(x[i]) * w[i]
-        else:
-            for i in range(start, stop):
-                part += np.float64(x[i])
+        part = _chunk_total(x, w, start, stop)
         while index & 1:
             top -= 1
             part += stack[top]

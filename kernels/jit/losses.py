@@ -11,8 +11,8 @@ from .activations import exp_row, row_sum
 from .elementwise import tree_total
 from .face import absent, face, inline, like, loop
 
-__all__ = ["squared_error", "softmax_cross_entropy", "softmax_cross_entropy_soft", "cross_entropy", "cross_entropy_soft",
-           "binary_cross_entropy", "binary_cross_entropy_logits", "mean_loss"]
+__all__ = ["squared_error", "softmax_cross_entropy", "softmax_cross_entropy_weighted", "softmax_cross_entropy_soft", "cross_entropy",
+           "cross_entropy_soft", "binary_cross_entropy", "binary_cross_entropy_logits", "mean_loss"]
 
 
 @inline
@@ -89,6 +89,35 @@ def _softmax_cross_entropy(z, t, w, l, dz, label_smoothing, mean):
             for c in range(classes):
                 dz[n, c] = (dz[n, c] / s - rest) * factor
             dz[n, label] = (p - (rest + peak)) * factor
+
+
+@face(reference.softmax_cross_entropy_weighted)
+def softmax_cross_entropy_weighted(z, t, w, v, l, dz, label_smoothing=0.0, mean=True):
+    _softmax_cross_entropy_weighted(z, t, absent(w, 1, z), v, l, absent(dz, 2, z), float(label_smoothing), bool(mean))
+
+
+@loop
+def _softmax_cross_entropy_weighted(z, t, w, v, l, dz, label_smoothing, mean):
+    rows, classes = z.shape
+    real = z.dtype.type
+    inverse = real(inverse_weight(w, rows, mean))
+    share, peak = real(label_smoothing / max(classes, 1)), real(1 - label_smoothing)
+    wanted = dz.size > 0
+    e = dz if wanted else np.empty((1, classes), z.dtype)
+    q, terms = np.empty((1, classes), z.dtype), np.empty((1, classes), z.dtype)
+    for n in range(rows):
+        m, s = exp_row(z, n, e, n if wanted else 0)
+        log_s, rest = vmath.log(s), share / v[t[n]]
+        for c in range(classes):
+            q[0, c] = rest * v[c]
+        q[0, t[n]] = share + peak
+        for c in range(classes):
+            terms[0, c] = q[0, c] * (log_s - (z[n, c] - m)) if q[0, c] != real(0) else real(0)
+        l[n] = row_sum(terms, 0)
+        if wanted:
+            factor, mass = row_factor(w, n, inverse), row_sum(q, 0)
+            for c in range(classes):
+                dz[n, c] = (dz[n, c] / s * mass - q[0, c]) * factor
 
 
 @face(reference.softmax_cross_entropy_soft)

@@ -12,8 +12,8 @@ from ..contract import kernel
 from .activations import sigmoid
 from .linear import tree_sum
 
-__all__ = ["squared_error", "softmax_cross_entropy", "softmax_cross_entropy_soft", "cross_entropy", "cross_entropy_soft",
-           "binary_cross_entropy", "binary_cross_entropy_logits", "mean_loss"]
+__all__ = ["squared_error", "softmax_cross_entropy", "softmax_cross_entropy_weighted", "softmax_cross_entropy_soft", "cross_entropy",
+           "cross_entropy_soft", "binary_cross_entropy", "binary_cross_entropy_logits", "mean_loss"]
 
 
 def weight_sum(w, rows):
@@ -76,6 +76,20 @@ def softmax_cross_entropy(z, t, w, l, dz, label_smoothing=0.0, mean=True):
     q = np.full(z.shape, label_smoothing / z.shape[1], z.dtype)
     q[np.arange(len(t)), t] += z.dtype.type(1 - label_smoothing)
     _soft_cross_entropy(z, q, w, l, dz, mean, label_smoothing == 0)
+
+
+@kernel("z(N,C) t:int(N) w(N)?! v(C) -> l(N) dz(N,C)?", also=_labels_in_range)
+def softmax_cross_entropy_weighted(z, t, w, v, l, dz, label_smoothing=0.0, mean=True):
+    """l[n] = sum over c of q[c] (log sum exp z[n] - z[n, c]) ;  dl/dz = softmax(z) sum of q - q
+
+    q = (1 - s) [c = t[n]] + s / C v[c] / v[t[n]], s the label smoothing, v (C,) class weights > 0. With the class weight v[t[n]] as a
+    factor of the row weight w[n], the sum and the mean of the batch are PyTorch's, which weights every class of the smoothed target.
+    """
+    if not len(z):
+        return
+    q = (label_smoothing / z.shape[1] * v)[None, :] / v[t][:, None]
+    q[np.arange(len(t)), t] += z.dtype.type(1 - label_smoothing)
+    _soft_cross_entropy(z, q.astype(z.dtype), w, l, dz, mean, False)
 
 
 @kernel("z(N,C) t(N,C) w(N)?! -> l(N) dz(N,C)?", also=_has_classes)

@@ -158,7 +158,12 @@ def losses(rng):
             options = {**r, "label_smoothing": smoothing}
             add("CrossEntropyLoss", options, z, labels, F.cross_entropy, classes, **options)
             add("CrossEntropyLoss", options, z, soft, F.cross_entropy, tensor(soft), **options)
-        add("CrossEntropyLoss", {**r, "weight": weight}, z, labels, F.cross_entropy, classes, weights, **r)
+        for smoothing in ({}, {"label_smoothing": 0.2}):
+            add("CrossEntropyLoss", {**r, **smoothing, "weight": weight}, z, labels, F.cross_entropy, classes, weights, **r, **smoothing)
+        for zero in range(len(weight)):  # a class of weight 0, among the targets or not
+            some = [0.0 if c == zero else v for c, v in enumerate(weight)]
+            add("CrossEntropyLoss", {**r, "label_smoothing": 0.2, "weight": some}, z, labels, F.cross_entropy, classes, tensor(some), **r,
+                label_smoothing=0.2)
         given = {**r, "from_logits": False}
         add("CrossEntropyLoss", given, p, labels, of_probabilities, classes, **r)
         add("CrossEntropyLoss", {**given, "weight": weight}, p, labels, of_probabilities, classes, weights, **r)
