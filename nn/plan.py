@@ -33,8 +33,7 @@ class Plan:
                  clip_norm=None):
         self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
         self.dtype, self.clips = graph.dtype, clip_norm is not None
-        self._buffers = {}
-        self._packs = {}
+        self._buffers, self._packs, self.trained = {}, {}, []
         recorder = Recorder(self.dtype)
         self._read_data(recorder, data)
         self._forward(recorder)
@@ -201,11 +200,16 @@ class Plan:
         return sum(call.flops(rows) for call in self.calls if call.name.startswith("linear_") and call.name != "linear_pack")
 
     def memory(self):
-        """Bytes this plan holds: arena, threads' own rooms, parameters with gradients and optimizer state, packed weights."""
-        vectors = sum(v.nbytes for v in self.store.vectors.values())
+        """Bytes this plan works on, by use: arena with the threads' own rooms, parameters with optimizer state, packed weights; of a
+        training plan also the gradients that are written down (a fused update leaves none) and the snapshot that a fit keeps of
+        parameters and optimizer state."""
+        vectors = sum(v.nbytes for name, v in self.store.vectors.items() if name != "grad")
+        kept = sum(t.arrays[0].elements(0) for t in self.calls if t.name.endswith("_update") and not t.chained)
         packed = self.store.packed.nbytes if self.store.packed is not None else 0
         arena = self.arena_bytes + sum(room.nbytes for room in self._rooms.values())
-        return {"arena": arena, "parameters": vectors, "packed": packed, "total": arena + vectors + packed}
+        held = {"arena": arena, "parameters": vectors, "packed": packed, "gradients": kept * self.dtype.itemsize,
+                "snapshot": vectors if self.trained else 0}
+        return {**held, "total": sum(held.values())}
 
     def enter(self):
         """Make the packed weights agree with the parameters, where they were written since."""

@@ -34,7 +34,7 @@ def _matrix(part, name, dtype):
     array = np.ascontiguousarray(array)
     if not array.flags.aligned:
         array = array.copy()
-    if not _finite(array):
+    if not finite(array):
         raise _not_finite(name, array, ~np.isfinite(array))
     if array.dtype.itemsize > dtype.itemsize and array.size and max(array.max(), -array.min()) > np.finfo(dtype).max:
         raise _not_finite(name, array, np.abs(array) > np.finfo(dtype).max, f" in {dtype}")
@@ -55,7 +55,8 @@ def _not_finite(name, array, wrong, where=""):
     return ValueError(f"{name} must be finite{where}, got {array[tuple(place)]} at {at}")
 
 
-def _finite(array):
+def finite(array):
+    """Whether every value of `array` is finite."""
     # one pass at the speed of memory that allocates nothing: a sum of squares is finite unless a value is not, or it overflows itself
     flat = array.reshape(-1)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -69,7 +70,7 @@ def targets(loss, y, outputs, dtype, rows, name="y"):
     array = _array(name, y)
     if array.dtype.kind in "OUSMmVc":
         raise TypeError(f"{name} must be numbers (classes 0..C-1 or real values), got dtype {array.dtype}; vivace.estimators encode text")
-    if array.dtype.kind == "f" and not _finite(array):
+    if array.dtype.kind == "f" and not finite(array):
         raise _not_finite(name, array, ~np.isfinite(array))
     given = array
     try:
@@ -79,7 +80,7 @@ def targets(loss, y, outputs, dtype, rows, name="y"):
         raise type(error)(str(error).replace("target", name, 1)) from None
     if len(array) != rows:
         raise ValueError(f"{name} must have N = {rows} rows like X, got {len(array)}")
-    if array.dtype.kind == "f" and not _finite(array):
+    if array.dtype.kind == "f" and not finite(array):
         raise _not_finite(name, given, ~np.isfinite(array.reshape(given.shape)), f" in {dtype}")
     return array
 

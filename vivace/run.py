@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 from .kernels import record as R
+from .prepare import finite
 from .team import SLICE
 
 
@@ -59,27 +60,29 @@ class Snapshots:
         """Take a copy at `place` (epoch, step) if it is time for one, or if the weights were `changed` by other than the run."""
         self.options[place] = [dict(group) for group in self.trainer.optimizer.param_groups]
         now = time.monotonic()
-        if (changed or now - self.taken >= 50 * self.cost) and np.isfinite(self.store.vectors["data"]).all():
+        if (changed or now - self.taken >= 50 * self.cost) and finite(self.store.vectors["data"]):
             self.take(place)
             self.options = {place: self.options[place]}
             self.taken = time.monotonic()
             self.cost = self.taken - now
 
     def take(self, place):
-        """Copy vectors and counters, into the room of the last copy where there is one: new pages cost more than the copy."""
-        room = self.trainer.spare
-        for name, vector in self.store.vectors.items():
+        """Copy vectors and counters, into the room of the last copy where there is one: new pages cost more than the copy.
+        Gradients are left out: every step writes its own."""
+        room, vectors = self.trainer.spare, {name: v for name, v in self.store.vectors.items() if name != "grad"}
+        for name, vector in vectors.items():
             if name not in room or room[name].shape != vector.shape or room[name].dtype != vector.dtype:
                 room[name] = np.empty_like(vector)
             np.copyto(room[name], vector)
-        self.vectors = {name: room[name] for name in self.store.vectors}
+        self.vectors = {name: room[name] for name in vectors}
         self.steps, self.count, self.place = dict(self.trainer.optimizer.steps), self.trainer.step, place
 
     def restore(self):
         """Put the copy back."""
         store = self.store
         for name, vector in store.vectors.items():
-            vector[...] = self.vectors.get(name, 0)  # an optimizer's state that was not there yet was zero
+            if name != "grad":
+                vector[...] = self.vectors.get(name, 0)  # an optimizer's state that was not there yet was zero
         store.version += 1
         self.trainer.optimizer.steps.update(self.steps)
         self.trainer.step = self.count
@@ -135,7 +138,7 @@ class Run:
             if not position[1] and position[0] > told:
                 told = position[0]
                 yield told
-            if ending and not np.isfinite(store.vectors["data"]).all():
+            if ending and not finite(store.vectors["data"]):
                 self._not_finite(epoch, told)
             self.interrupts.check()
             if ending:
@@ -181,7 +184,7 @@ class Run:
         trainer = self.trainer
         layer, what = self._culprit()
         where = f"epoch {epoch.epoch + 1}, step {step + 1}"
-        if not np.isfinite(self.store.vectors["data"]).all():
+        if not finite(self.store.vectors["data"]):
             epoch_index, step = self.rewind(epoch)
             where = f"epoch {epoch_index + 1}, step {step + 1}"
             layer, what = "weights", "an update made weights that are not finite"
@@ -225,7 +228,7 @@ class Run:
                 _, _, status = self._engine(again, (step, 0), step + 1, np.inf)
                 if status != "not finite":
                     self._advance(1)
-                if status == "not finite" or not np.isfinite(self.store.vectors["data"]).all():
+                if status == "not finite" or not finite(self.store.vectors["data"]):
                     shots.restore()
                     return index, step
                 step += 1

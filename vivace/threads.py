@@ -1,9 +1,10 @@
 """How many threads a run takes: what the caller says, or what the work is worth and the machine has free."""
 import os
 import threading
+import time
 from contextlib import contextmanager
 
-_state = {"threads": None, "busy": 0, "forked": False}
+_state = {"threads": None, "busy": 0, "forked": False, "quota": 0, "quota until": 0.0}
 _lock = threading.Lock()
 
 
@@ -26,14 +27,28 @@ WORTH_A_TEAM = 4e5
 def cores():
     """Cores this process may use: its affinity mask, cut by the container's CPU quota."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        with open("/sys/fs/cgroup/cpu.max") as f:
-            quota, period = f.read().split()
-        if quota != "max":
-            count = min(count, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass
-    return count
+    return min(count, _quota())
+
+
+QUOTA = "/sys/fs/cgroup/cpu.max"
+QUOTA_HOLDS = 1.0
+"""Seconds for which a quota that was read is believed: it can change while a process runs, and reading it costs as much as a small fit."""
+
+
+def _quota():
+    """Whole cores of the container's CPU quota, MOST where there is none."""
+    now = time.monotonic()
+    if now >= _state["quota until"]:
+        cores = MOST
+        try:
+            with open(QUOTA) as f:
+                quota, period = f.read().split()
+            if quota != "max":
+                cores = max(1, int(quota) // int(period))
+        except (OSError, ValueError):
+            pass
+        _state.update({"quota": cores, "quota until": now + QUOTA_HOLDS})
+    return _state["quota"]
 
 
 def set_num_threads(n):

@@ -192,7 +192,7 @@ class Trainer:
 
     def _check_weights(self):
         for name, p in self.model.named_parameters():
-            if not np.isfinite(p.numpy()).all():
+            if not prepare.finite(p.numpy()):
                 raise ValueError(f"the model's weights must be finite to train, {name} is not")
 
     def _watchers(self, callbacks):
@@ -296,7 +296,7 @@ class Trainer:
             self._seconds += time.monotonic() - began
         if time.monotonic() >= deadline:
             self.stop_training, self.stop_reason = True, "max_time"
-        if not np.isfinite(run.store.vectors["data"]).all():
+        if not prepare.finite(run.store.vectors["data"]):
             run._not_finite(epoch, max(done - 1, 0))
         if done < epoch.steps:
             return

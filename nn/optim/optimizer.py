@@ -107,7 +107,8 @@ class Optimizer:
 
     def spaces(self):
         """The state vectors, by the plan's spaces."""
-        return {R.STATE + i: self.state_vector(s) for i, s in enumerate(self.states)}
+        store = self.home()
+        return {R.STATE + i: store.vector(f"{self._id}/{s}") for i, s in enumerate(self.states)}
 
     def fill(self, table, columns, done):
         """Write the scalars of the next len(table) steps into a plan's table; `done` steps ran since the plan was made."""

@@ -214,7 +214,7 @@ def test_no_rows():
 
 
 def test_config_makes_the_loss_again():
-    for loss in (nn.CrossEntropyLoss(weight=[1, 2], reduction="sum"), nn.CrossEntropyLoss(weight=[1, 2], label_smoothing=0.1), nn.CrossEntropyLoss(label_smoothing=0.1),
-                 nn.MSELoss("sum"), nn.BCELoss()):
+    for loss in (nn.CrossEntropyLoss(weight=[1, 2], reduction="sum"), nn.CrossEntropyLoss(weight=[1, 2], label_smoothing=0.1),
+                 nn.CrossEntropyLoss(label_smoothing=0.1), nn.MSELoss("sum"), nn.BCELoss()):
         again = type(loss)(**loss.config())
         assert again.config() == loss.config()

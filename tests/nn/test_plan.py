@@ -260,9 +260,9 @@ def test_memory_and_text():
     plan = trainer.plan
     memory = plan.memory()
     floats = 48 + 16 + 32 + 16  # weights and biases, each rounded up to a cache line
-    assert memory["parameters"] == 4 * 4 * floats  # data, gradients and two moments
+    assert memory["parameters"] == memory["snapshot"] == 3 * 4 * floats  # data and two moments
+    assert memory["gradients"] == 0 and memory["total"] == sum(memory.values()) - memory["total"]
     assert memory["packed"] == 0 and memory["arena"] == plan.arena.nbytes > 0
-    assert memory["total"] == memory["arena"] + memory["parameters"] + memory["packed"]
     lines = str(plan).splitlines()
     assert lines[0] == f"plan for up to 32 rows, float32, {memory['total']:,} bytes" and len(lines) == len(plan.calls) + 1
     forward = next(line for line in lines if "linear_forward" in line)
@@ -272,6 +272,9 @@ def test_memory_and_text():
     trainer.predict(X)  # prediction alone keeps packed weights
     assert plan.memory()["packed"] == 4 * 16 * (6 + 8)
     assert plan.memory()["total"] == memory["total"] + 4 * 16 * (6 + 8)
+    clipped = vv.Trainer(model, nn.MSELoss(), optim.Adam(model.parameters()), clip_grad_norm=1.0)
+    clipped.fit(X, X[:, :4], epochs=1, batch_size=32, verbose=0)
+    assert clipped.plan.memory()["gradients"] == 4 * (48 + 8 + 32 + 4)  # the norm needs all of them
 
 
 def test_threads_that_share_columns_never_read_what_others_write_in_a_phase():

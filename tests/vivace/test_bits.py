@@ -1,6 +1,7 @@
 """Bits depend on neither threads, level, fusion nor the batch a row came in: 20 configurations, 200 steps in the slow suite."""
 import functools
 import hashlib
+import threading
 
 import numpy as np
 import pytest
@@ -126,8 +127,8 @@ def data(name):
     return ([X, X[::-1].copy()] if config.two else X), y, rng.uniform(0.5, 2, config.rows) if config.weighted else None
 
 
-def trained(name, steps, threads, level):
-    """The trainer after at least `steps` steps on one level."""
+def untrained(name, threads, level):
+    """The trainer before its first step, on one level."""
     config = CONFIGS[name]
     vv.manual_seed(7)
     model = config.model().to(config.dtype)
@@ -136,10 +137,20 @@ def trained(name, steps, threads, level):
     trainer = vv.Trainer(model, config.loss, optimizer, seed=3, num_threads=threads, scheduler=schedule, scheduler_interval="step",
                          backend="cython", **config.trainer)
     trainer.book = cases.load(level)
-    X, y, w = data(name)
-    trainer.fit(X, y, epochs=-(-steps // -(-config.rows // config.batch)), batch_size=config.batch, sample_weight=w, verbose=0)
-    assert trainer.last_run.threads == threads and trainer.step >= steps
     return trainer
+
+
+def train(trainer, name, steps):
+    """At least `steps` steps."""
+    config, (X, y, w) = CONFIGS[name], data(name)
+    trainer.fit(X, y, epochs=-(-steps // -(-config.rows // config.batch)), batch_size=config.batch, sample_weight=w, verbose=0)
+    assert trainer.last_run.threads == trainer.num_threads and trainer.step >= steps
+    return trainer
+
+
+def trained(name, steps, threads, level):
+    """A trainer after at least `steps` steps."""
+    return train(untrained(name, threads, level), name, steps)
 
 
 def digest(trainer):
@@ -205,3 +216,36 @@ def test_the_configurations_differ():
     found = {digest(trained(name, epochs * -(-config.rows // config.batch), 1, LEVELS[-1])) for name, config in CONFIGS.items()
              for epochs in (1, 2)}
     assert len(found) == 40
+
+
+def concurrent(steps, rounds):
+    """16 Python threads, each with another configuration and a team of one to three, against the same fits one after the other."""
+    names, level = list(CONFIGS)[:16], LEVELS[-1]
+    serial = {name: digest(trained(name, steps, 1, level)) for name in names}
+    for _ in range(rounds):
+        trainers = {name: untrained(name, 1 + place % 3, level) for place, name in enumerate(names)}
+        start, errors = threading.Barrier(len(names)), []
+
+        def work(name, trainer, start=start, errors=errors):
+            try:
+                start.wait(60)
+                train(trainer, name, steps)
+            except BaseException as error:  # shown below: a thread would swallow it
+                errors.append(error)
+        workers = [threading.Thread(target=work, args=item) for item in trainers.items()]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(600)
+        assert not errors and {name: digest(trainer) for name, trainer in trainers.items()} == serial
+
+
+@needs_a_level
+def test_sixteen_models_at_once_equal_serial_fits():
+    concurrent(12, 1)
+
+
+@needs_a_level
+@pytest.mark.slow
+def test_sixteen_models_at_once_many_times():
+    concurrent(200, 20)

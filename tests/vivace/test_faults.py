@@ -267,6 +267,27 @@ def test_a_stop_in_the_middle_of_a_long_step(backend):
     assert backend == "cython" or 0 in stops  # the compiled engine looks at the clock less often than at every phase
 
 
+@pytest.mark.parametrize("place", [0, 1, 5])
+def test_ctrl_c_ends_the_slice_in_which_it_comes(place, monkeypatch):
+    """Slices are asked for at most 100 ms, and after the one in which the signal came there is none but the rest of a step."""
+    from vivace.nn.plan import Plan
+    run, calls = Plan.run, []
+
+    def watched(plan, spaces, table, rows, batch, start, last, threads, seconds):
+        if len(calls) == place:
+            os.kill(os.getpid(), signal.SIGINT)
+        calls.append((start, last, seconds))
+        return run(plan, spaces, table, rows, batch, start, last, threads, min(seconds, 0.01))
+    monkeypatch.setattr(Plan, "run", watched)
+    rng = np.random.default_rng(0)
+    with pytest.raises(KeyboardInterrupt):
+        big("cython").fit(rng.standard_normal((4096, 256)).astype(np.float32), rng.integers(0, 3, 4096), epochs=50, batch_size=2048,
+                          verbose=0)
+    assert all(seconds <= 0.1 for _, _, seconds in calls[:place + 1]) and len(calls) <= place + 2
+    for (step, phase), last, _ in calls[place + 1:]:
+        assert phase and last == step + 1
+
+
 def test_the_handler_of_the_caller_comes_back():
     def mine(*_):
         raise RuntimeError("mine")
@@ -378,8 +399,8 @@ def leaks(times, most):
 
     def counted():
         gc.collect()
-        return len(gc.get_objects()), len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0,
-        threading.active_count()
+        files = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+        return len(gc.get_objects()), files, threading.active_count()
     for _ in range(5):
         once()
     before, grown = counted(), []

@@ -48,6 +48,22 @@ def test_small_steps_take_one_thread_and_large_ones_no_more_than_the_cores(monke
     assert taken(flops=1e15) == 1
 
 
+@pytest.mark.parametrize("says, cores", [("150000 100000", 1), ("50000 100000", 1), ("300000 100000", 3), ("max 100000", 8),
+                                         ("nonsense", 8)])
+def test_the_quota_of_a_container_is_read(says, cores, tmp_path, monkeypatch):
+    """Whole cores of it, at least one; again after a while, for it can change, but not for every fit."""
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr(threads, "QUOTA", str(tmp_path / "cpu.max"))
+    monkeypatch.setitem(threads._state, "quota", 0)
+    monkeypatch.setitem(threads._state, "quota until", 0.0)
+    (tmp_path / "cpu.max").write_text(says)
+    assert threads.cores() == cores
+    (tmp_path / "cpu.max").write_text("200000 100000")
+    assert threads.cores() == cores  # still believed
+    monkeypatch.setitem(threads._state, "quota until", 0.0)
+    assert threads.cores() == 2
+
+
 def test_a_number_is_obeyed_exactly(monkeypatch):
     monkeypatch.setattr(threads, "cores", lambda: 2)
     assert [taken(asked=n) for n in (1, 2, 3, 7)] == [1, 2, 3, 7]
