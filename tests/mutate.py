@@ -1,0 +1,139 @@
+"""Break the code on purpose, one line at a time, and watch the test named beside it fail: what MUTATIONS.md lists under Trainer and files.
+
+    python tests/mutate.py [part of a description]
+
+Works in the tree itself, which must have no uncommitted changes, and puts every file back. Exit status 1 if a mutation is missed.
+"""
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PYTEST = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+SECONDS = 300
+
+MUTATIONS = [  # what, file, text (once in it), its replacement, tests of which at least one must fail
+    ("the short last batch is dropped", "vivace/run.py", "self.steps = -(-run.rows // run.batch)",
+     "self.steps = max(run.rows // run.batch, 1)", "test_trainer.py::test_the_short_last_batch_is_trained_on"),
+    ("packed weights stale after a callback wrote weights", "nn/parameter.py", "            self._store.version += 1",
+     "            pass", "test_trainer.py::test_weights_written_by_a_callback_are_trained_on"),
+    ("every epoch has the order of the first", "vivace/trainer.py", "self.book.permutation(order, self.seed, epoch)",
+     "self.book.permutation(order, self.seed, 0)", "test_trainer.py::test_order_of_rows"),
+    ("rows held out for validation are trained on", "vivace/trainer.py", "return *rows(np.sort(order[held:])),",
+     "return *rows(np.sort(order)),", "test_trainer.py::test_validation_split_is_drawn_by_the_seed_and_not_trained_on"),
+    ("Trainer gets an attribute that io.py does not save", "vivace/trainer.py", "        self.spare = {}",
+     "        self.extra = 0\n        self.spare = {}", "test_resume.py::test_a_new_piece_of_state_must_be_saved"),
+    ("Adam's step count is not loaded", "vivace/io.py", "        optimizer.steps[p] = t\n", "",
+     "test_resume.py::test_ten_epochs_and_ten_more_in_a_new_process"),
+    ("Adam's moments are not loaded", "vivace/io.py", "p.shape).reshape(-1)", "p.shape).reshape(-1) * 0",
+     "test_resume.py::test_ten_epochs_and_ten_more_in_a_new_process"),
+    ("trainer.step is not loaded", "vivace/io.py", 'd["epoch"], d["step"], d["position"]', 'd["epoch"], 0, d["position"]',
+     "test_resume.py::test_ten_epochs_and_ten_more_in_a_new_process"),
+    ("losses of an epoch that was cut short are not loaded", "vivace/io.py",
+     '"result": arrays.take("partial.result", (d["position"], 2), np.float64)',
+     '"result": 0 * arrays.take("partial.result", (d["position"], 2), np.float64)',
+     "test_resume.py::test_going_on_from_the_middle_of_an_epoch"),
+    ("stopping counters of callbacks are not restored", "vivace/trainer.py", "watcher.load_state(found[1])", "pass",
+     "test_resume.py::test_early_stopping_goes_on_counting"),
+    ("a schedule is restored at its beginning", "vivace/io.py", '    trainer.scheduler.load_state_dict(d["state"])\n', "",
+     "test_resume.py::test_schedules_go_on"),
+    ("a step that was left is shown to schedule and callbacks", "vivace/run.py", "if not position[1] and position[0] > told:",
+     "if position[0] >= told:", "test_faults.py::test_a_stop_in_the_middle_of_a_long_step"),
+    ("a step is left after its update began", "vivace/run.py", "if phase <= self.update_phase:", "if True:",
+     "test_faults.py::test_a_stop_in_the_middle_of_a_long_step"),
+    ("Ctrl-C raises wherever it comes", "vivace/run.py", "        self.came = True\n        signal",
+     "        raise KeyboardInterrupt\n        signal", "test_faults.py::test_ctrl_c_leaves_a_state_that_goes_on_as_if_nothing_was"),
+    ("Ctrl-C is looked at only when the epoch ends", "vivace/run.py", "ending = self.interrupts.came or time", "ending = time",
+     "test_faults.py::test_ctrl_c_ends_the_slice_in_which_it_comes test_faults.py::test_a_stop_in_the_middle_of_a_long_step"),
+    ("optimizer state is not put back with the weights", "vivace/run.py", 'if name != "grad":\n                vector',
+     'if name == "data":\n                vector', "test_faults.py::test_training_goes_on_where_it_was_once_the_rate_is_lowered"),
+    ("the repetition of steps takes today's learning rate", "vivace/run.py", "                    group.update(saved)\n",
+     "                    pass\n",
+     "test_faults.py::test_training_goes_on_where_it_was_once_the_rate_is_lowered test_faults.py::test_an_update_that_overflows_is_taken_back"),
+    ("weights that are not finite are not looked for", "vivace/trainer.py", 'if not prepare.finite(run.store.vectors["data"]):',
+     "if False:", "test_faults.py::test_an_update_that_overflows_is_taken_back"),
+    ("a forked child takes a team of threads", "vivace/threads.py", 'if _state["forked"]:', "if False:",
+     "test_faults.py::test_a_forked_child_trains"),
+    ("the digest is not compared", "vivace/files.py", "if digest.hexdigest().encode() != raw[at:at + len(EMPTY)]:", "if False:",
+     "test_io.py::test_every_flipped_bit_is_noticed"),
+    ("the description's types are not checked", "vivace/io.py", "        typed(d, DESCRIPTION)\n", "        pass\n",
+     "test_io.py::test_lies_are_named"),
+    ("a shape in the description is believed", "vivace/io.py", 'if held[f"{prefix}weight"].shape != shape:', "if False:",
+     "test_io.py::test_lies_are_named"),
+    ("arrays are written in the order of their memory", "vivace/files.py", 'np.asarray(a, order="C")', "np.asarray(a)",
+     "test_io.py::test_fortran_ordered_and_strided_arrays_are_not_scrambled"),
+    ("the file is written in place", "vivace/files.py", 'temporary = os.path.join(folder, f".{name[:40]}.{os.urandom(8).hex()}.part")',
+     "temporary = path\n    os.path.lexists(path) and os.unlink(path)",
+     "test_files.py::test_a_fault_at_any_call_leaves_the_old_file_or_the_new_one"),
+    ("the temporary file stays after an error", "vivace/files.py", "            os.unlink(temporary)", "            pass",
+     "test_files.py::test_a_fault_at_any_call_leaves_the_old_file_or_the_new_one"),
+    ("renamed before it is synced", "vivace/files.py", "            os.fsync(handle)\n", "",
+     "test_files.py::test_data_is_synced_before_the_rename_and_the_folder_after_it"),
+    ("a short write is taken for a whole one", "vivace/files.py", "        rest = rest[os.write(handle, rest):]",
+     "        os.write(handle, rest)\n        return",
+     "test_files.py::test_the_disk_is_full_half_way test_files.py::test_short_writes_are_gone_on_with"),
+    ("NaN in the inputs is let in", "vivace/prepare.py",
+     "    if not finite(array):\n        raise _not_finite(name, array, ~np.isfinite(array))\n    if array", "    if array",
+     "test_inputs.py::test_bad_x"),
+    ("misaligned input reaches the kernels", "vivace/prepare.py", "if not array.flags.aligned:", "if False:",
+     "test_inputs.py::test_what_passes_the_door_is_what_kernels_take"),
+    ("a group frozen for a while gets the others' step count", "vivace/trainer.py",
+     "if len({self.optimizer.steps[p] - t for p, t in plan.first_steps.items()}) > 1:", "if False:",
+     "test_step.py::test_groups_that_were_frozen_for_a_while_keep_their_own_step_count"),
+    ("num_threads is cut to the cores", "vivace/threads.py", "n = asked or forced()", "n = min(asked or forced(), cores())",
+     "test_threads.py::test_a_number_is_obeyed_exactly"),
+    ("a quota is read once and for all", "vivace/threads.py", '"quota until": now + QUOTA_HOLDS', '"quota until": float("inf")',
+     "test_threads.py::test_the_quota_of_a_container_is_read"),
+    ("tqdm is imported with the package", "vivace/progress.py", "import time\n", "import time\n\nimport tqdm  # noqa: F401\n",
+     "test_packaging.py::test_import_is_light"),
+    ("a slice allocates for each of its steps", "nn/plan.py", "        workspace = self._workspace\n",
+     "        workspace, _ = self._workspace, [np.empty(1 << 18) for _ in range(last_step)]\n",
+     "test_memory.py::test_steps_allocate_nothing"),
+    ("a second copy of the parameters is kept", "vivace/run.py", "        self.steps, self.count, self.place = dict",
+     "        self.more = [v.copy() for v in vectors.values()]\n        self.steps, self.count, self.place = dict",
+     "test_memory.py::test_peak_memory"),
+    ("snapshots do not count as memory", "nn/plan.py", '"snapshot": vectors if self.trained else 0', '"snapshot": 0',
+     "test_memory.py::test_peak_memory"),
+    ("the allocation counter does not count", "tests/vivace/count_allocations.c",
+     "    atomic_fetch_add(&calls, 1);\n    return __libc_malloc(size);", "    return __libc_malloc(size);",
+     "test_memory.py::test_steps_allocate_nothing"),
+    ("class weights do not enter the smoothed target", "nn/losses.py",
+     '"softmax_cross_entropy_weighted", mean, [self._class_weights()],', '"softmax_cross_entropy", mean,',
+     "../nn/test_losses.py::test_values_and_gradients_equal_torch"),
+    ("a class weight of 0 stays 0 beside smoothing", "nn/losses.py", "v.max(initial=0) * 2.0 ** -60, v)", "0.0, v)",
+     "../nn/test_losses.py::test_values_and_gradients_equal_torch"),
+]
+
+def caught(path, text, replacement, tests):
+    """The tests that failed; [] where the mutation was missed."""
+    original = path.read_text()
+    if original.count(text) != 1:
+        raise SystemExit(f"{path.name} must hold {text!r} once, it does {original.count(text)} times")
+    path.write_text(original.replace(text, replacement))
+    try:
+        failed = []
+        for test in tests.split():
+            try:
+                done = subprocess.run([*PYTEST, str(ROOT / "tests/vivace" / test)], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
+                failed += [test] if done.returncode == 1 else []
+            except subprocess.TimeoutExpired:
+                failed.append(f"{test} (its watchdog)")
+        return failed
+    finally:
+        path.write_text(original)
+
+
+def main(part=""):
+    if subprocess.run(["git", "diff", "--quiet"], cwd=ROOT).returncode:
+        raise SystemExit("the tree has uncommitted changes: commit them first")
+    missed = 0
+    for what, path, text, replacement, tests in MUTATIONS:
+        if part in what:
+            found = caught(ROOT / path, text, replacement, tests)
+            missed += not found
+            print(f"| {what} (`{pathlib.Path(path).name}`) | {', '.join(f'`{test}`' for test in found) or '**missed**'} |", flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
