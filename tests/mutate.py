@@ -49,7 +49,8 @@ MUTATIONS = [  # what, file, text (once in it), its replacement, tests of which 
      'if name == "data":\n                vector', "test_faults.py::test_training_goes_on_where_it_was_once_the_rate_is_lowered"),
     ("the repetition of steps takes today's learning rate", "vivace/run.py", "                    group.update(saved)\n",
      "                    pass\n",
-     "test_faults.py::test_training_goes_on_where_it_was_once_the_rate_is_lowered test_faults.py::test_an_update_that_overflows_is_taken_back"),
+     "test_faults.py::test_training_goes_on_where_it_was_once_the_rate_is_lowered "
+     "test_faults.py::test_an_update_that_overflows_is_taken_back"),
     ("weights that are not finite are not looked for", "vivace/trainer.py", 'if not prepare.finite(run.store.vectors["data"]):',
      "if False:", "test_faults.py::test_an_update_that_overflows_is_taken_back"),
     ("a forked child takes a team of threads", "vivace/threads.py", 'if _state["forked"]:', "if False:",
@@ -114,7 +115,8 @@ def caught(path, text, replacement, tests):
         failed = []
         for test in tests.split():
             try:
-                done = subprocess.run([*PYTEST, str(ROOT / "tests/vivace" / test)], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
+                command = [*PYTEST, str(ROOT / "tests/vivace" / test)]
+                done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=SECONDS)
                 failed += [test] if done.returncode == 1 else []
             except subprocess.TimeoutExpired:
                 failed.append(f"{test} (its watchdog)")
