@@ -267,25 +267,30 @@ def test_a_stop_in_the_middle_of_a_long_step(backend):
     assert backend == "cython" or 0 in stops  # the compiled engine looks at the clock less often than at every phase
 
 
-@pytest.mark.parametrize("place", [0, 1, 5])
-def test_ctrl_c_ends_the_slice_in_which_it_comes(place, monkeypatch):
-    """Slices are asked for at most 100 ms, and after the one in which the signal came there is none but the rest of a step."""
+@pytest.mark.parametrize("place", range(6))
+def test_ctrl_c_after_each_phase(place, monkeypatch):
+    """Slices are asked for at most 100 ms; after the one in which the signal came there is only the rest of a step whose update had
+    begun, and the run goes on from there to the bits of one without a stop."""
     from vivace.nn.plan import Plan
-    run, calls = Plan.run, []
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((4096, 256)).astype(np.float32), rng.integers(0, 3, 4096)
+    whole, trainer, run, calls = big("cython"), big("cython"), Plan.run, []
+    whole.fit(X, y, epochs=1, batch_size=2048, verbose=0)
 
     def watched(plan, spaces, table, rows, batch, start, last, threads, seconds):
         if len(calls) == place:
             os.kill(os.getpid(), signal.SIGINT)
         calls.append((start, last, seconds))
-        return run(plan, spaces, table, rows, batch, start, last, threads, min(seconds, 0.01))
-    monkeypatch.setattr(Plan, "run", watched)
-    rng = np.random.default_rng(0)
-    with pytest.raises(KeyboardInterrupt):
-        big("cython").fit(rng.standard_normal((4096, 256)).astype(np.float32), rng.integers(0, 3, 4096), epochs=50, batch_size=2048,
-                          verbose=0)
-    assert all(seconds <= 0.1 for _, _, seconds in calls[:place + 1]) and len(calls) <= place + 2
-    for (step, phase), last, _ in calls[place + 1:]:
-        assert phase and last == step + 1
+        return run(plan, spaces, table, rows, batch, start, last, threads, 0.0 if seconds < np.inf else seconds)  # 0: one phase
+    with monkeypatch.context() as patch:
+        patch.setattr(Plan, "run", watched)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.fit(X, y, epochs=1, batch_size=2048, verbose=0)
+    assert [start for start, _, _ in calls[:place + 1]] == [divmod(n, 3) for n in range(place + 1)]
+    assert all(seconds <= 0.1 for _, _, seconds in calls[:place + 1])
+    assert calls[place + 1:] == ([((place // 3, 2), place // 3 + 1, np.inf)] if place % 3 == 1 else [])  # phase 1 holds the first update
+    trainer.fit(X, y, epochs=1 - trainer.epoch, batch_size=2048, verbose=0)
+    assert same_state(whole, trainer)
 
 
 def test_the_handler_of_the_caller_comes_back():
