@@ -1,4 +1,4 @@
-"""Break the code on purpose, one line at a time, and watch the test named beside it fail: what MUTATIONS.md lists under Trainer and files.
+"""Break the code on purpose, one line at a time, and watch the test named beside it fail: what MUTATIONS.md lists as repeatable.
 
     python tests/mutate.py [part of a description]
 
@@ -103,6 +103,22 @@ MUTATIONS = [  # what, file, text (once in it), its replacement, tests of which 
      "../nn/test_losses.py::test_values_and_gradients_equal_torch"),
     ("a class weight of 0 stays 0 beside smoothing", "nn/losses.py", "v.max(initial=0) * 2.0 ** -60, v)", "0.0, v)",
      "../nn/test_losses.py::test_values_and_gradients_equal_torch"),
+    ("class weights are forgotten", "nn/losses.py", "return by_class if weight is None else weight * by_class", "return weight",
+     "../nn/test_losses.py::test_values_and_gradients_equal_torch"),
+    ("a final link is not merged", "nn/loss_value.py", "    if linked and not from_logits:", "    if False:",
+     "../nn/test_losses.py::test_a_final_link_is_merged"),
+    ("calls that nobody reads are kept", "nn/plan.py", "fuse_activations(drop_unread(recorder.calls))", "fuse_activations(recorder.calls)",
+     "../nn/test_plan.py::test_dead_records_are_dropped"),
+    ("a gradient is lost when its parameter moves", "nn/store.py", "        elif p._has_grad:", "        elif False:",
+     "../nn/test_optim.py::test_a_gradient_from_before_the_optimizer_is_kept"),
+    ("gradients of two leaves share memory", "nn/tensor.py", "wrap(np.array(array))", "wrap(array)",
+     "../nn/test_tensor.py::test_gradients_accumulate_and_are_their_own"),
+    ("all groups get the options of the first", "nn/optim/optimizer.py", "self.scalars(self.param_groups[int(index)], t)",
+     "self.scalars(self.param_groups[0], t)", "../nn/test_eager_equals_plan.py::test_clipping_equals_an_eager_loop"),
+    ("clipping counts gradients of an earlier backward()", "nn/plan.py", "                p._grad_array[...] = 0", "                pass",
+     "../nn/test_eager_equals_plan.py::test_clipping_ignores_gradients_that_an_earlier_backward_left"),
+    ("the update comes before clipping", "nn/plan.py", "updates[p][1].after = [clip] if clip else []", "updates[p][1].after = []",
+     "../nn/test_eager_equals_plan.py::test_clipping_equals_an_eager_loop"),
 ]
 
 def caught(path, text, replacement, tests):
