@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -52,6 +53,8 @@ def test_small_steps_take_one_thread_and_large_ones_no_more_than_the_cores(monke
                                          ("nonsense", 8)])
 def test_the_quota_of_a_container_is_read(says, cores, tmp_path, monkeypatch):
     """Whole cores of it, at least one; again after a while, for it can change, but not for every fit."""
+    clock = [1e6]
+    monkeypatch.setattr(threads, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(threads.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     monkeypatch.setattr(threads, "QUOTA", str(tmp_path / "cpu.max"))
     monkeypatch.setitem(threads._state, "quota", 0)
@@ -60,8 +63,11 @@ def test_the_quota_of_a_container_is_read(says, cores, tmp_path, monkeypatch):
     assert threads.cores() == cores
     (tmp_path / "cpu.max").write_text("200000 100000")
     assert threads.cores() == cores  # still believed
-    monkeypatch.setitem(threads._state, "quota until", 0.0)
+    clock[0] += 10
     assert threads.cores() == 2
+    (tmp_path / "cpu.max").unlink()
+    clock[0] += 10
+    assert threads.cores() == 8
 
 
 def test_a_number_is_obeyed_exactly(monkeypatch):
