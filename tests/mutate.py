@@ -15,8 +15,11 @@ SECONDS = 300
 MUTATIONS = [  # what, file, text (once in it), its replacement, tests of which at least one must fail
     ("the short last batch is dropped", "vivace/run.py", "self.steps = -(-run.rows // run.batch)",
      "self.steps = max(run.rows // run.batch, 1)", "test_trainer.py::test_the_short_last_batch_is_trained_on"),
-    ("packed weights stale after a callback wrote weights", "nn/parameter.py", "            self._store.version += 1",
-     "            pass", "test_trainer.py::test_weights_written_by_a_callback_are_trained_on"),
+    ("packed weights stale: a write from Python does not tell the store", "nn/parameter.py", "            self._store.version += 1",
+     "            pass", "../nn/test_module.py::test_a_plan_sees_writes_from_python"),
+    ("packed weights stale after a callback wrote weights", "vivace/run.py", "                self.plan.enter()  # a callback",
+     "                epoch.epoch + position[0] or self.plan.enter()  # a callback",
+     "test_trainer.py::test_weights_written_by_a_callback_are_trained_on"),
     ("every epoch has the order of the first", "vivace/trainer.py", "self.book.permutation(order, self.seed, epoch)",
      "self.book.permutation(order, self.seed, 0)", "test_trainer.py::test_order_of_rows"),
     ("rows held out for validation are trained on", "vivace/trainer.py", "return *rows(np.sort(order[held:])),",
