@@ -1,33 +1,33 @@
 """The chain rule over a list of operations: one text for the tape and for the plan."""
+import operator
+
 import numpy as np
 
 from .. import kernels
 from .tensor import Tensor, as_real
 
 
-def backpropagate(k, steps, gradients, key, array_of, wants, new):
-    """Walk `steps`, (op, inputs, key of out, array of out) in forward order, in reverse; fill `gradients`.
+def backpropagate(k, steps, gradients, new):
+    """Walk `steps`, (op, keys, arrays, key of out, array of out) in forward order, in reverse; fill `gradients`.
 
-    k: the kernels to call: a book, or a recorder that writes the calls down. gradients: key of a tensor -> its gradient so far; on
-    return, those of the leaves. key(tensor), array_of(tensor), wants(tensor): what names it; its values; whether its gradient is
-    asked for. new(like): room for an array. Several uses of a tensor are summed in reverse order of use, each sum into new room,
-    because an operation may pass its gradient on as it is.
+    k: the kernels to call: a book, or a recorder that writes the calls down. keys, arrays: for each input of op what names it (None:
+    its gradient is not asked for) and its values. gradients: key -> its gradient so far; on return, those of the leaves. new(like):
+    room for an array. Several uses of a tensor are summed in reverse order of use, each sum into new room, because an operation may
+    pass its gradient on as it is.
     """
-    for op, inputs, out_key, out in reversed(steps):
+    for op, keys, arrays, out_key, out in reversed(steps):
         dout = gradients.pop(out_key, None)
-        needs = tuple(t is not None and wants(t) for t in inputs)
-        if dout is None or not any(needs):
+        needs = [key is not None for key in keys]
+        if dout is None or True not in needs:
             continue
-        arrays = [None if t is None else array_of(t) for t in inputs]
-        for t, gradient, need in zip(inputs, op.backward(k, new, needs, dout, out, *arrays), needs):
-            if not need:
+        for key, gradient in zip(keys, op.backward(k, new, needs, dout, out, *arrays)):
+            if key is None:
                 continue
-            name = key(t)
-            if name in gradients:
+            if key in gradients:
                 total = new(gradient)
-                k.add(gradients[name], gradient, total)
+                k.add(gradients[key], gradient, total)
                 gradient = total
-            gradients[name] = gradient
+            gradients[key] = gradient
 
 
 def run_backward(tensor, gradient=None):
@@ -46,44 +46,50 @@ def run_backward(tensor, gradient=None):
         if gradient.shape != tensor.shape:
             raise ValueError(f"gradient must have shape {tensor.shape}, got {gradient.shape}")
     nodes = _tape(tensor)
-    gradients = {_key(tensor): gradient}
-    leaves = {id(t): t for node in nodes for t in node.inputs if t is not None and t.node is None and t.requires_grad}
-    if tensor.node is None:
-        leaves[id(tensor)] = tensor
-    k = kernels.get()
-    backpropagate(k, [(n.op, n.inputs, id(n), n.out) for n in nodes], gradients, _key, lambda t: t._array, lambda t: t.requires_grad,
-                  np.empty_like)
-    for key, leaf in leaves.items():
-        if key in gradients:
-            _accumulate(k, leaf, gradients[key])
+    steps, rooms = [], {}
+    for node in nodes:
+        keys, arrays = [], []
+        for t in node.inputs:
+            wanted = t is not None and t.requires_grad
+            keys.append((t.node or t) if wanted else None)
+            arrays.append(None if t is None else t._array)
+            if wanted and t.node is None and (room := t.gradient_room()) is not None:
+                rooms[id(t._array)] = room
+        steps.append((node.op, keys, arrays, node, node.out))
+
+    def new(like):
+        """The first gradient of a parameter goes where it stays; a second one must not."""
+        room = rooms.pop(id(like), None)
+        return np.empty_like(like) if room is None else room
+
+    k, gradients = kernels.get(), {tensor.node or tensor: gradient}
+    backpropagate(k, steps, gradients, new)
+    for leaf, gradient in gradients.items():
+        held = leaf.gradient_array()
+        if held is None:
+            leaf.set_gradient(gradient)
+        else:
+            k.add(held, gradient, held)
     for node in nodes:
         node.op = node.inputs = node.out = None
 
 
-def _key(tensor):
-    return id(tensor if tensor.node is None else tensor.node)
-
-
 def _tape(tensor):
     """The nodes behind `tensor`, in the order they ran."""
-    found, stack = {}, [tensor]
+    found, stack = set(), [tensor.node]
     while stack:
-        node = stack.pop().node
-        if node is None or id(node) in found:
+        node = stack.pop()
+        if node is None or node in found:
             continue
         if node.inputs is None:
             raise RuntimeError("backward() was called before on this result; run the forward pass again")
-        found[id(node)] = node
-        stack.extend(t for t in node.inputs if t is not None)
-    return sorted(found.values(), key=lambda node: node.index)
+        found.add(node)
+        for t in node.inputs:
+            if t is not None:
+                stack.append(t.node)
+    return sorted(found, key=_index)
 
 
-def _accumulate(k, leaf, gradient):
-    held = leaf.gradient_array()
-    if held is None:
-        leaf.set_gradient(gradient)
-    else:
-        k.add(held, gradient, held)
-
+_index = operator.attrgetter("index")
 
 Tensor.backward = run_backward

@@ -1,4 +1,6 @@
 """Operations as functions, in PyTorch's names: they take arrays or tensors, and give tensors."""
+import functools
+
 import numpy as np
 
 from . import eager_ops, ops, random, root
@@ -6,21 +8,22 @@ from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from .tensor import Tensor, apply, as_real, as_tensor
 
 
+# operations without attributes: one of each is enough
+_LINEAR, _ADD, _SUBTRACT, _MULTIPLY, _DIVIDE = ops.Linear(), ops.Add(), ops.Subtract(), ops.Multiply(), ops.Divide()
+
+
 def linear(input, weight, bias=None):
     """y = x wᵀ + b;  x (..., I)  w (O, I)  b (O,) or None -> y (..., O)"""
     x = as_tensor(input, weight.dtype)
     if x.traced or x.ndim == 2:
-        return apply(ops.Linear(), x, weight, bias)
+        return apply(_LINEAR, x, weight, bias)
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         raise ValueError(f"input must have shape (..., in_features) = (..., {weight.shape[1]}), got {x.shape}")
     flat = apply(eager_ops.Reshape((-1, weight.shape[1])), x)
-    return apply(eager_ops.Reshape((*x.shape[:-1], weight.shape[0])), apply(ops.Linear(), flat, weight, bias))
+    return apply(eager_ops.Reshape((*x.shape[:-1], weight.shape[0])), apply(_LINEAR, flat, weight, bias))
 
 
-def _activation(function, alpha=None):
-    def call(input):
-        return apply(ops.Activation(function, alpha), _real(input))
-    return call
+_activation = functools.cache(ops.Activation)  # of those without a parameter
 
 
 def _real(input):
@@ -32,49 +35,49 @@ def _real(input):
 
 def sigmoid(input):
     """1 / (1 + exp(-x))"""
-    return _activation("sigmoid")(input)
+    return apply(_activation("sigmoid"), _real(input))
 
 
 def tanh(input):
     """tanh x"""
-    return _activation("tanh")(input)
+    return apply(_activation("tanh"), _real(input))
 
 
 def relu(input):
     """max(x, 0)"""
-    return _activation("relu")(input)
+    return apply(_activation("relu"), _real(input))
 
 
 def leaky_relu(input, negative_slope=0.01):
     """x where x >= 0, negative_slope x elsewhere; negative_slope >= 0"""
-    return _activation("leaky_relu", not_negative("negative_slope", negative_slope))(input)
+    return apply(ops.Activation("leaky_relu", not_negative("negative_slope", negative_slope)), _real(input))
 
 
 def elu(input, alpha=1.0):
     """x where x >= 0, alpha (exp(x) - 1) elsewhere; alpha >= 0"""
-    return _activation("elu", not_negative("alpha", alpha))(input)
+    return apply(ops.Activation("elu", not_negative("alpha", alpha)), _real(input))
 
 
 def gelu(input):
     """x Φ(x), Φ the normal distribution"""
-    return _activation("gelu")(input)
+    return apply(_activation("gelu"), _real(input))
 
 
 def silu(input):
     """x sigmoid(x)"""
-    return _activation("silu")(input)
+    return apply(_activation("silu"), _real(input))
 
 
 def softplus(input):
     """log(1 + exp(x))"""
-    return _activation("softplus")(input)
+    return apply(_activation("softplus"), _real(input))
 
 
 def softmax(input, dim=1):
     """exp(x) / sum of exp(x) along the last dimension of a matrix"""
     if dim not in (1, -1):
         raise ValueError(f"dim must be 1 or -1 (the classes of an (N, C) input), got {dim!r}")
-    return _activation("softmax")(input)
+    return apply(_activation("softmax"), _real(input))
 
 
 def identity(input):
@@ -123,21 +126,21 @@ def add(a, b):
     """a + b"""
     if _scalar(b):
         return apply(ops.Scale(1.0, b), a)
-    return apply(ops.Scale(1.0, a), b) if _scalar(a) else _binary(ops.Add(), a, b)
+    return apply(ops.Scale(1.0, a), b) if _scalar(a) else _binary(_ADD, a, b)
 
 
 def subtract(a, b):
     """a - b"""
     if _scalar(b):
         return apply(ops.Scale(1.0, -b), a)
-    return apply(ops.Scale(-1.0, a), b) if _scalar(a) else _binary(ops.Subtract(), a, b)
+    return apply(ops.Scale(-1.0, a), b) if _scalar(a) else _binary(_SUBTRACT, a, b)
 
 
 def multiply(a, b):
     """a b, element by element"""
     if _scalar(b):
         return apply(ops.Scale(b), a)
-    return apply(ops.Scale(a), b) if _scalar(a) else _binary(ops.Multiply(), a, b)
+    return apply(ops.Scale(a), b) if _scalar(a) else _binary(_MULTIPLY, a, b)
 
 
 def divide(a, b):
@@ -146,7 +149,7 @@ def divide(a, b):
         return apply(ops.Scale(1.0 / b), a)
     if _scalar(a):
         return apply(ops.Scale(a), apply(ops.Power(-1.0), b))
-    return _binary(ops.Divide(), a, b)
+    return _binary(_DIVIDE, a, b)
 
 
 def power(a, exponent):

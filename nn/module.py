@@ -5,7 +5,7 @@ from . import root
 from .dtype import real_dtype
 from .parameter import Parameter
 from .store import Store
-from .tensor import Tensor, as_tensor, grad_enabled
+from .tensor import as_tensor, grad_enabled
 
 
 class Module:
@@ -45,11 +45,12 @@ class Module:
     def __call__(self, *inputs, **kwargs):
         if root.inside_root():
             return self.forward(*inputs, **kwargs)
+        inputs = [as_tensor(t) if isinstance(t, np.ndarray) else t for t in inputs]
         before = root.enter_root(self.forwards)
-        if self.training and grad_enabled() and not any(isinstance(t, Tensor) and t.traced for t in inputs):
-            self.forwards += 1
+        if self.training and grad_enabled():
+            self.__dict__["forwards"] += 1  # not by __setattr__: it costs what a small layer does
         try:
-            return self.forward(*[as_tensor(t) if isinstance(t, np.ndarray) else t for t in inputs], **kwargs)
+            return self.forward(*inputs, **kwargs)
         finally:
             root.leave_root(before)
 

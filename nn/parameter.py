@@ -74,10 +74,15 @@ class Parameter(Tensor):
     def gradient_array(self):
         return self._grad_array if self._has_grad else None
 
+    def gradient_room(self):
+        """Where a gradient may be written right away: nothing is to be added to what stands there."""
+        return None if self._has_grad else self._grad_array
+
     def set_gradient(self, array):
         if self._grad_array is None:
             self._grad_array = np.empty_like(self._array)
-        self._grad_array[...] = array
+        if array is not self._grad_array:
+            self._grad_array[...] = array
         self._has_grad = True
 
     def convert(self, dtype):
@@ -86,9 +91,6 @@ class Parameter(Tensor):
         self._array = aligned(array.size, dtype).reshape(array.shape)
         self._array[...] = array
         self._store, self._offset, self._grad_array, self._has_grad = None, 0, None, False
-
-    def __hash__(self):
-        return id(self)
 
     def __repr__(self):
         return "Parameter containing:\n" + super().__repr__()

@@ -111,10 +111,11 @@ class Plan:
         return dz
 
     def _backward(self, k, dz, optimizer, fused, clip_norm):
-        steps = [(n.op, n.inputs, ("symbol", n.out.index), self._buffers[n.out.index]) for n in self.graph.nodes]
-        gradients = {("symbol", self._loss_input.index): dz}
-        backpropagate(k, steps, gradients, lambda t: ("symbol", t.index) if t.traced else t, self._array_of,
-                      lambda t: t.requires_grad, lambda like: Buffer(like.shape))
+        steps = [(n.op, [t if t is not None and t.requires_grad else None for t in n.inputs],
+                  [None if t is None else self._array_of(t) for t in n.inputs], n.out, self._buffers[n.out.index])
+                 for n in self.graph.nodes]
+        gradients = {self._loss_input: dz}
+        backpropagate(k, steps, gradients, lambda like: Buffer(like.shape))
         size = self.dtype.itemsize
         producers = {id(b): call for call in k.calls for b in call.writes()}
         updates, clip = {}, None

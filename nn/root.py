@@ -1,7 +1,12 @@
 """The running forward of a root module: dropout takes its step and its place in it."""
 import threading
 
-_forward = threading.local()
+
+class _Running(threading.local):
+    root = None
+
+
+_running = _Running()
 
 
 class _Root:
@@ -13,21 +18,20 @@ class _Root:
 
 def enter_root(step):
     """Begin a root forward; returns the one that was running."""
-    before = getattr(_forward, "root", None)
-    _forward.root = _Root(step)
+    before, _running.root = _running.root, _Root(step)
     return before
 
 
 def leave_root(before):
     """End it."""
-    _forward.root = before
+    _running.root = before
 
 
 def current():
     """The root forward that is running in this thread, or one of its own."""
-    return getattr(_forward, "root", None) or _Root(0)
+    return _running.root or _Root(0)
 
 
 def inside_root():
     """Whether a module's forward is running in this thread."""
-    return getattr(_forward, "root", None) is not None
+    return _running.root is not None

@@ -9,12 +9,19 @@ from .. import kernels
 from .dtype import get_default_dtype
 
 _counter = itertools.count()
-_mode = threading.local()
+_KEPT = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64))
+
+
+class _Mode(threading.local):
+    grad = True
+
+
+_mode = _Mode()
 
 
 def grad_enabled():
     """Whether operations are put on the tape in this thread."""
-    return getattr(_mode, "grad", True)
+    return _mode.grad
 
 
 @contextmanager
@@ -85,6 +92,9 @@ class Tensor:
         """The array behind .grad, or None."""
         return None if self._grad is None else self._grad._array
 
+    def gradient_room(self):
+        """None: a tensor has no room of its own for a gradient."""
+
     def set_gradient(self, array):
         """Make a copy of `array` the gradient: it is added to later, and several tensors may be given one array."""
         self._grad = wrap(np.array(array))
@@ -128,12 +138,13 @@ def as_real(data, dtype=None):
     """A C-contiguous array of `dtype`, or of the array's own float type (int64 labels stay), else of the default."""
     if isinstance(data, Tensor):
         data = data.numpy()
+    if type(data) is np.ndarray and data.dtype in (_KEPT if dtype is None else (dtype,)) and data.flags.c_contiguous:
+        return data
     array = np.asarray(data)
     if array.dtype == object or array.dtype.kind in "USMmc":
         raise TypeError(f"data must be numbers, got dtype {array.dtype}")
     if dtype is None:
-        dtype = array.dtype if array.dtype in (np.float32, np.float64, np.int64) and isinstance(data, np.ndarray | np.generic) \
-            else get_default_dtype()
+        dtype = array.dtype if array.dtype in _KEPT and isinstance(data, np.ndarray | np.generic) else get_default_dtype()
     return np.ascontiguousarray(array, dtype) if array.ndim else np.asarray(array, dtype)
 
 
@@ -156,14 +167,21 @@ def as_tensor(value, dtype=None):
 
 def apply(op, *inputs):
     """Run `op` on tensors (None where an input is absent); on traced ones, write it down instead."""
+    arrays, shapes, wanted = [], [], False
     for t in inputs:
-        if t is not None and t.traced:
+        if t is None:
+            array = shape = None
+        elif t.traced:
             return t.graph.append(op, inputs)
-    arrays = [None if t is None else t._array for t in inputs]
-    out = np.empty(op.shape(*[None if a is None else a.shape for a in arrays]), arrays[0].dtype)
+        else:
+            array, shape = t._array, t._array.shape
+            wanted |= t.requires_grad
+        arrays.append(array)
+        shapes.append(shape)
+    out = np.empty(op.shape(*shapes), arrays[0].dtype)
     op.forward(kernels.get(), out, *arrays)
     result = wrap(out)
-    if grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
+    if wanted and _mode.grad:
         result.requires_grad = True
         result.node = Node(op, inputs, out)
     return result
