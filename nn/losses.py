@@ -1,6 +1,7 @@
 """Losses as modules. Each knows its kernel, how it reads targets, and the link that turns raw outputs into what users expect."""
 import numpy as np
 
+from ..kernels.checks import labels_within
 from . import eager_ops, ops
 from .loss_value import linked_input, loss_value
 from .module import Module
@@ -129,7 +130,7 @@ class CrossEntropyLoss(Loss):
             raise ValueError(f"target must have shape (N,) of classes or (N, {outputs}) of probabilities, got {array.shape}")
         if array.dtype.kind == "f" and (array != np.floor(array)).any():
             raise ValueError(f"target must hold classes 0..{outputs - 1}, got {array[array != np.floor(array)][0]}")
-        if len(array) and (array.min() < 0 or array.max() >= outputs):
+        if not labels_within(array, outputs):
             wrong = array[(array < 0) | (array >= outputs)][0]
             raise ValueError(f"target must hold classes 0..{outputs - 1}, got {wrong}")
         if self.weight is not None and len(self.weight) != outputs:

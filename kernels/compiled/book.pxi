@@ -18,6 +18,7 @@ ctypedef fused real:
     double
 
 include "args.pxi"
+include "checks.pxi"
 include "face.pxi"
 include "linear.pxi"
 include "elementwise.pxi"

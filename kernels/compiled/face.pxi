@@ -54,6 +54,7 @@ cdef class Kernel:
     cdef int n_arrays
     cdef int n_scalars
     cdef int checked  # a value check beyond the signature
+    cdef int labels   # the array of classes 0..C-1 that it is about, or -1: looked at here first
     cdef Array arrays[8]
     cdef double defaults[16]
 
@@ -74,7 +75,8 @@ cdef class Kernel:
         if not self.arrays_fit(args, &a):
             self.refuse(args)
         self.scalars_from(args, &a)
-        if self.checked:
+        if self.checked and not (self.labels >= 0 and a.dim[2] > 0
+                                 and labels_fit(<const int64_t*>a.buf[self.labels], a.dim[0], a.dim[2])):
             self.spec.also(*args)
         units = units_of(self.over, a.dim)
         with nogil:
@@ -211,6 +213,7 @@ cdef define(str name, vv_entry entry):
     face.entry, face.over = entry, _OVER[spec.over]
     face.n_arrays, face.n_scalars = len(spec.arrays), len(spec.scalars)
     face.checked = spec.also is not None
+    face.labels = next((i for i, a in enumerate(spec.arrays) if a.type == "int" and a.role == "in" and "C" in spec.arrays[0].dims), -1)
     for i, array in enumerate(spec.arrays):
         face.arrays[i].type = _TYPES[array.type]
         face.arrays[i].written = array.role in ("out", "inout")

@@ -11,6 +11,11 @@ from ..store import Store
 
 _ids = itertools.count()
 
+_CONSTANTS = (int, float, str, tuple, np.generic, type(None))
+
+AHEAD = 64
+"""Steps whose scalars an eager step computes at once: for one step alone NumPy's calls cost more than a small layer."""
+
 
 class Optimizer:
     """Base. A subclass names its kernel and states, and gives the kernel's scalars for a step.
@@ -36,6 +41,8 @@ class Optimizer:
         self.store = Store.of(p for group in self.param_groups for p in group["params"])
         self._id = f"{type(self).__name__}{next(_ids)}"
         self.steps = {p: 0 for group in self.param_groups for p in group["params"]}
+        self._views = {}  # parameter -> what step() hands to the kernel, while it stays where it is
+        self._ahead = {}  # index of a group -> its options, and the scalars of the steps from one on
 
     def _add(self, group):
         unknown = set(group) - set(self.defaults) - {"params"}
@@ -65,7 +72,10 @@ class Optimizer:
 
     def home(self):
         """The store in which the parameters live now."""
-        self.store = Store.of(self.steps)
+        for p in self.steps:
+            if p._store is not self.store:
+                self.store = Store.of(self.steps)
+                break
         return self.store
 
     def state_vector(self, name):
@@ -74,25 +84,42 @@ class Optimizer:
 
     def step(self):
         """Update every parameter that has a gradient."""
-        store, k = self.home(), kernels.get()
-        run = getattr(k, self.kernel)
-        for group in self.param_groups:
-            cached = {}
+        store = self.home()
+        run = getattr(kernels.get(), self.kernel)
+        for index, group in enumerate(self.param_groups):
+            used, before = self.uses(group), 0
             for p in group["params"]:
                 if not p._has_grad or not p.requires_grad:
                     continue
                 t = self.steps[p] = self.steps[p] + 1
-                if t not in cached:
-                    cached[t] = [_number(v) for v in self.scalars(group, np.array([float(t)])).values()]
-                used = self.uses(group)
-                states = [store.segment(f"{self._id}/{s}", p) if s in used else None for s in self.states]
-                run(p._grad_array.reshape(-1), p._array.reshape(-1), *states, *cached[t])
+                if t != before:
+                    scalars, before = self._scalars_of(index, group, t), t
+                held = self._views.get(p)
+                if held is None or held[0] is not p._array or held[1] != used:
+                    held = self._views[p] = p._array, used, self._arrays(store, p, used)
+                run(*held[2], *scalars)
         store.version += 1
+
+    def _arrays(self, store, p, used):
+        """Gradient, parameter and states as vectors (P,)."""
+        states = [store.segment(f"{self._id}/{s}", p) if s in used else None for s in self.states]
+        return p._grad_array.reshape(-1), p._array.reshape(-1), *states
+
+    def _scalars_of(self, index, group, t):
+        """The kernel's scalars for step t, from a table of the next AHEAD steps that holds while the options stay."""
+        first, options, table = self._ahead.get(index, (0, None, ()))
+        if not 0 <= t - first < len(table) or group != options:
+            steps = np.arange(t, t + AHEAD, dtype=np.float64)
+            columns = [v.tolist() if isinstance(v, np.ndarray) and v.ndim else [v] * AHEAD for v in self.scalars(group, steps).values()]
+            first, table = t, list(zip(*columns))
+            if all(isinstance(v, _CONSTANTS) for k, v in group.items() if k != "params"):  # others may change without being set
+                self._ahead[index] = first, dict(group), table
+        return table[t - first]
 
     def zero_grad(self, set_to_none=True):
         """Forget all gradients."""
         for p in self.steps:
-            p.grad = None
+            p._has_grad = False
 
     def record(self, k, p):
         """Write the update of parameter p down on recorder k; its scalars become slots of the plan's table."""
@@ -151,10 +178,6 @@ class Optimizer:
     def __repr__(self):
         options = ", ".join(f"{k}={v}" for k, v in self.param_groups[0].items() if k != "params")
         return f"{type(self).__name__}({options})"
-
-
-def _number(value):
-    return float(value[0]) if isinstance(value, np.ndarray) else value
 
 
 def at_least(name, value, low, below=None):
