@@ -3,7 +3,7 @@ import numpy as np
 
 from .dispatch import get
 
-_INT64 = np.dtype(np.int64)
+_INT64, _REAL = np.dtype(np.int64), (np.dtype(np.float32), np.dtype(np.float64))
 _compiled = get() if hasattr(get(), "labels_within") else None
 
 
@@ -15,7 +15,7 @@ def labels_within(t, classes):
 
 
 def finite(x):
-    """Whether every element of an array of float32 or float64 is finite."""
-    if _compiled and x.flags.c_contiguous and x.flags.aligned:
+    """Whether every element of an array of floats is finite."""
+    if _compiled and x.dtype in _REAL and x.flags.c_contiguous and x.flags.aligned:
         return _compiled.finite(x)
     return bool(np.isfinite(x).all())

@@ -7,7 +7,6 @@ from . import eager_ops, ops, random, root
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from .tensor import Tensor, apply, as_real, as_tensor
 
-
 # operations without attributes: one of each is enough
 _LINEAR, _ADD, _SUBTRACT, _MULTIPLY, _DIVIDE = ops.Linear(), ops.Add(), ops.Subtract(), ops.Multiply(), ops.Divide()
 

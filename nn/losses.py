@@ -16,6 +16,7 @@ class Loss(Module):
 
     link = None  # activation that makes probabilities of raw outputs
     threshold = 0.5  # a binary output above it is class 1
+    any_target = False  # whether every finite (N, O) array of the input's type is a target, as it stands
 
     def __init__(self, reduction="mean"):
         super().__init__()
@@ -78,6 +79,8 @@ class Loss(Module):
 
 class MSELoss(Loss):
     """mean of (y - t)² over all elements. Targets (N,) and (N, 1) are the same; nothing else is broadcast."""
+
+    any_target = True
 
     def operation(self, labels, logits):
         return ops.Loss("squared_error", self.reduction == "mean")

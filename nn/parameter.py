@@ -2,7 +2,7 @@
 import numpy as np
 
 from .dtype import real_dtype
-from .store import aligned
+from .store import aligned, moves
 from .tensor import Tensor, as_real, wrap
 
 
@@ -87,6 +87,7 @@ class Parameter(Tensor):
 
     def convert(self, dtype):
         """Change the float type; the parameter leaves its store, and its gradient is dropped."""
+        moves[0] += 1
         array = self._array.astype(dtype)
         self._array = aligned(array.size, dtype).reshape(array.shape)
         self._array[...] = array

@@ -223,18 +223,27 @@ class Plan:
 
     def run(self, spaces, table, rows, batch, start, last_step, threads=1, seconds=0.1):
         """Run steps start..last_step of an epoch of `rows` rows: (step, phase, status), as kernels.reference.engine.run_plan."""
-        full = [None] * R.SPACES
-        full[R.ARENA], full[R.PARAMETERS], full[R.GRADIENTS] = self.arena, self.store.vectors["data"], self.store.vectors["grad"]
-        full[R.PACKED], full[R.PRIVATE], full[R.CONSTANTS] = self.store.packed, self._private(threads), self.constants
-        for space, array in spaces.items():
-            full[space] = array
         if table.shape[1] < len(self.columns):  # a forward that drops in evaluation too: as in the first step
             table = np.zeros((last_step, len(self.columns)))
+        return self.launch(self.full(spaces), table, rows, batch, start, last_step, threads, seconds)
+
+    def full(self, spaces):
+        """One array or None per space: the plan's own, and those given by number. It holds while the parameters stay in their store."""
+        full = [None] * R.SPACES
+        full[R.ARENA], full[R.PARAMETERS], full[R.GRADIENTS] = self.arena, self.store.vectors["data"], self.store.vectors["grad"]
+        full[R.PACKED], full[R.CONSTANTS] = self.store.packed, self.constants
+        for space, array in spaces.items():
+            full[space] = array
+        return full
+
+    def launch(self, full, table, rows, batch, start, last_step, threads, seconds):
+        """run() on spaces that full() gave."""
+        full[R.PRIVATE] = self._private(threads)
         workspace = self._workspace
         if hasattr(self.book, "ENGINE_SIZES"):
-            sizes = self.book.ENGINE_SIZES
-            need = threads * (len(self.records) * sizes["args"] + sizes["place"])
             if workspace.get("threads", 0) < threads:
+                sizes = self.book.ENGINE_SIZES
+                need = threads * (len(self.records) * sizes["args"] + sizes["place"])
                 workspace.update(threads=threads, array=aligned(need, np.uint8))
             workspace = workspace["array"]
         return self.book.run_plan(self.records, full, table, workspace, rows, batch, self.row_block, start, last_step, threads, seconds)
@@ -280,7 +289,7 @@ def packed_layout(store):
 
 def pack_store(store, book):
     """Bring the packed vector up to date; nothing to do when no weight was written since."""
-    if store.packed_version == store.version and not store.escaped:
+    if store.packed_version == store.version and store.packed is not None and not store.escaped:
         return
     for p, offset in packed_layout(store).items():
         shape = kernels.packed_shape(*p.shape, store.dtype)

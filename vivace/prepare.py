@@ -1,6 +1,7 @@
 """The door: what users hand over becomes arrays a plan can run on, or a clear error."""
 import numpy as np
 
+from .kernels.checks import finite
 from .nn.tensor import Tensor
 
 
@@ -53,14 +54,6 @@ def _not_finite(name, array, wrong, where=""):
     place = np.argwhere(wrong)[0]
     at = ", ".join(f"{axis} {index}" for axis, index in zip(("row", "column"), place))
     return ValueError(f"{name} must be finite{where}, got {array[tuple(place)]} at {at}")
-
-
-def finite(array):
-    """Whether every value of `array` is finite."""
-    # one pass at the speed of memory that allocates nothing: a sum of squares is finite unless a value is not, or it overflows itself
-    flat = array.reshape(-1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(np.dot(flat, flat))) or bool(np.isfinite(array).all())
 
 
 def targets(loss, y, outputs, dtype, rows, name="y"):

@@ -2,46 +2,136 @@
 import numpy as np
 
 from . import threads
+from .door import SMALL, standing
 from .kernels import record as R
+from .kernels.checks import finite
 from .nn.plan import Data
 from .run import NonFiniteError
 
+AHEAD = 64
+"""Steps whose hyperparameters are computed at once, while the optimizer's options stay as they are."""
+
 
 class Step:
-    """step(xb, yb, sample_weight=None) -> the batch's mean loss before the update; made by Trainer.make_step."""
+    """step(xb, yb, sample_weight=None) -> the batch's mean loss before the update; made by Trainer.make_step.
+
+    A loss that is not finite raises NonFiniteError before anything is updated. Weights are not looked at in every call: an update
+    that makes them infinite is noticed by the first loss it reaches, and the error says so.
+    """
 
     def __init__(self, trainer, batch_size):
         self.trainer, self.batch_size = trainer, batch_size
+        self.plan = self.door = None
 
     def __call__(self, xb, yb, sample_weight=None):
         trainer = self.trainer
         with trainer._lock:
+            if sample_weight is None and self._takes(xb, yb) and self._stands():
+                return self._run([xb], yb, None, len(xb))
             arrays, target, weight = trainer._data(xb, yb, sample_weight)
             rows = len(target)
             if not 0 < rows <= self.batch_size:
                 raise ValueError(f"xb must have 1..batch_size = {self.batch_size} rows, got {rows}")
-            return self._run(arrays, target, weight, rows)
+            self._prepare(arrays, target, weight)
+            if target is not yb or arrays[0] is not xb or weight is not None or len(arrays) > 1:
+                self.door = None
+            return self._run([np.ascontiguousarray(a, self.plan.dtype) for a in arrays], target, weight, rows)
 
-    def _run(self, arrays, target, weight, rows):
+    # --- what the last call found out, and what must be as it was for the next one to go on with it
+
+    def _prepare(self, arrays, target, weight):
+        """The plan for such data, and all that stays the same from step to step."""
         trainer = self.trainer
-        data = Data(None, False, "int" if target.dtype == np.int64 else target.shape[1], weight is not None)
+        labels = target.dtype == np.int64
+        data = Data(None, False, "int" if labels else target.shape[1], weight is not None)
         plan = trainer._training_plan([a.shape[1] for a in arrays], self.batch_size, data, False)
         plan.enter()
-        table, result = np.zeros((1, max(len(plan.columns), 1))), np.zeros((1, 2))
-        trainer.optimizer.fill(table, plan.columns, trainer.optimizer.steps[plan.trained[0]] - plan.first_step)
+        self.plan, self.standing, self.signature = plan, standing(trainer), trainer.optimizer.signature()
+        self.others = [(p, p.requires_grad) for p in plan.store.params if p not in plan.trained]
+        self._fill()
+        self.flops, self.alone = plan.flops(1), (trainer._threads() or threads.forced()) in (None, 1)
+        self.result = np.zeros((1, 2))
+        self.spaces = plan.full({R.RESULT: self.result, **trainer.optimizer.spaces()})
+        self.door = None
+        if hasattr(plan.book, "ready_rows") and (labels or trainer.loss.any_target):
+            width = trainer._outputs([a.shape[1] for a in arrays])
+            self.door = plan.book, arrays[0].shape[1], width, plan.dtype == np.float64, labels
+
+    def _takes(self, xb, yb):
+        """Whether the data may go to the plan as they are."""
+        if self.door is None:
+            return False
+        book, columns, outputs, wide, labels = self.door
+        return (book.ready_rows(xb, columns, wide) and 0 < len(xb) <= self.batch_size
+                and (book.ready_labels(yb, outputs) if labels else book.ready_rows(yb, outputs, wide)) and len(yb) == len(xb))
+
+    def _stands(self):
+        """Whether the plan is still that of the model, the loss and the optimizer, and the table goes on with this step."""
+        trainer, row = self.trainer, self.row
+        optimizer = trainer.optimizer
+        if standing(trainer) != self.standing or trainer.step != self.step + row:
+            return False
+        steps = optimizer.steps
+        for p, at in self.trained:
+            if steps[p] != at + row or not p.requires_grad:
+                return False
+        for p, wanted in self.others:
+            if p.requires_grad != wanted:
+                return False
+        if row == AHEAD or self.options != optimizer.param_groups:
+            if self.signature != optimizer.signature():
+                return False
+            self._fill()
+        return True
+
+    def _fill(self):
+        """The table of hyperparameters from the next step on."""
+        trainer, plan = self.trainer, self.plan
+        optimizer = trainer.optimizer
+        self.trained = [(p, optimizer.steps[p]) for p in plan.trained]
+        self.step, self.row, self.options = trainer.step, 0, optimizer.options()
+        self.table = np.zeros((AHEAD, max(len(plan.columns), 1)))
+        optimizer.fill(self.table, plan.columns, optimizer.steps[plan.trained[0]] - plan.first_step)
         if "step" in plan.columns:
-            table[0, plan.columns["step"]] = trainer.step
-        spaces = {R.INPUT_ROWS + i: np.ascontiguousarray(a, plan.dtype) for i, a in enumerate(arrays)}
-        spaces |= {R.TARGET_ROWS: target, R.WEIGHT_ROWS: weight, R.RESULT: result, **trainer.optimizer.spaces()}
-        with threads.team(trainer._threads(), plan.flops(rows), rows) as team:
-            _, _, status = plan.run(spaces, table, rows, rows, (0, 0), 1, team, np.inf)
+            self.table[:, plan.columns["step"]] = trainer.step + np.arange(AHEAD)
+
+    # --- the step
+
+    def _run(self, arrays, target, weight, rows):
+        trainer, plan, spaces = self.trainer, self.plan, self.spaces
+        plan.enter()
+        for i, array in enumerate(arrays):
+            spaces[R.INPUT_ROWS + i] = array
+        spaces[R.TARGET_ROWS], spaces[R.WEIGHT_ROWS] = target, weight
+        try:
+            status = self._launch(self.table[self.row:self.row + 1], rows)
+        finally:
+            spaces[R.INPUT_ROWS] = spaces[R.TARGET_ROWS] = spaces[R.WEIGHT_ROWS] = None
         if status == "not finite":
-            message = f"the loss of step {trainer.step + 1} is not finite; the weights are those before it"
-            raise NonFiniteError(message, 0, trainer.step, "loss")
+            self._refuse()
         trainer.step += 1
+        self.row += 1
+        steps, store = trainer.optimizer.steps, plan.store
         for p in plan.trained:
-            trainer.optimizer.steps[p] += 1
-        trainer.store.version += 1
-        return float(result[0, 0] / result[0, 1]) if result[0, 1] else 0.0
+            steps[p] += 1
+        store.version += 1
+        total, mass = self.result[0].tolist()
+        return total / mass if mass else 0.0
+
+    def _launch(self, table, rows):
+        plan, flops = self.plan, self.flops * rows
+        if self.alone and flops < SMALL:
+            return plan.launch(self.spaces, table, rows, rows, _START, 1, 1, np.inf)[2]
+        with threads.team(self.trainer._threads(), flops if flops >= SMALL else 0, rows) as team:
+            return plan.launch(self.spaces, table, rows, rows, _START, 1, team, np.inf)[2]
+
+    def _refuse(self):
+        trainer = self.trainer
+        where = f"the loss of step {trainer.step + 1} is not finite"
+        if finite(self.plan.store.vectors["data"]):
+            raise NonFiniteError(f"{where}; the weights are those before it", 0, trainer.step, "loss")
+        raise NonFiniteError(f"{where}: the weights are not, since the update of an earlier step. Likely cause: the learning rate is too "
+                             "high, or inputs or targets are not scaled", 0, trainer.step, "weights")
 
 
+_START = (0, 0)

@@ -58,6 +58,11 @@ def set_num_threads(n):
     _state["threads"] = n
 
 
+def asked():
+    """What set_num_threads said last, or None."""
+    return _state["threads"]
+
+
 def get_num_threads():
     """What set_num_threads, VIVACE_NUM_THREADS or OMP_NUM_THREADS say, else the cores of this process."""
     return forced() or cores()

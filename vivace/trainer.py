@@ -7,6 +7,7 @@ import numpy as np
 from . import callbacks as cb
 from . import kernels, prepare, threads
 from . import metrics as scores
+from .door import Door
 from .history import History
 from .kernels import record as R
 from .nn import no_grad, random
@@ -78,6 +79,7 @@ class Trainer:
         self.partial, self.watchers, self.restored, self.widths = None, [], [], None
         self.spare = {}  # room of the last snapshot
         self._plans, self._traces, self._train_plan, self._order, self._lock = {}, {}, None, None, threading.RLock()
+        self._door = None
 
     # --- storage and plans
 
@@ -355,7 +357,13 @@ class Trainer:
     def predict(self, X):
         """Raw outputs of the model in evaluation mode, (N, outputs). A row's output does not depend on the rows around it."""
         with self._lock:
-            return self._predict(prepare.inputs(X, self.store.dtype))
+            if self._door is not None and self._door.takes(X):
+                return self._door.predict(X)
+            arrays = prepare.inputs(X, self.store.dtype)
+            out = self._predict(arrays)
+            if len(out) <= PREDICT_ROWS:
+                self._door = Door.of(self, arrays)
+            return out
 
     def _predict(self, arrays):
         arrays = [np.ascontiguousarray(a, self.store.dtype) for a in arrays]

@@ -112,9 +112,12 @@ class Optimizer:
             steps = np.arange(t, t + AHEAD, dtype=np.float64)
             columns = [v.tolist() if isinstance(v, np.ndarray) and v.ndim else [v] * AHEAD for v in self.scalars(group, steps).values()]
             first, table = t, list(zip(*columns))
-            if all(isinstance(v, _CONSTANTS) for k, v in group.items() if k != "params"):  # others may change without being set
-                self._ahead[index] = first, dict(group), table
+            self._ahead[index] = first, _copied(group), table
         return table[t - first]
+
+    def options(self):
+        """The options of all groups, to compare param_groups with later."""
+        return [_copied(group) for group in self.param_groups]
 
     def zero_grad(self, set_to_none=True):
         """Forget all gradients."""
@@ -178,6 +181,11 @@ class Optimizer:
     def __repr__(self):
         options = ", ".join(f"{k}={v}" for k, v in self.param_groups[0].items() if k != "params")
         return f"{type(self).__name__}({options})"
+
+
+def _copied(group):
+    """A copy of a group's options; None, which equals nothing, where one may change without being set."""
+    return dict(group) if all(isinstance(v, _CONSTANTS) for k, v in group.items() if k != "params") else None
 
 
 def at_least(name, value, low, below=None):
