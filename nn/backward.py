@@ -40,28 +40,22 @@ def run_backward(tensor, gradient=None):
     if gradient is None:
         if tensor.size != 1:
             raise RuntimeError(f"gradient must be given for a tensor of shape {tensor.shape}; only one element needs none")
-        gradient = np.ones(tensor.shape, tensor.dtype)
+        gradient = np.empty(tensor.shape, tensor.dtype)
+        gradient.fill(1)
     else:
         gradient = as_real(gradient, tensor.dtype)
         if gradient.shape != tensor.shape:
             raise ValueError(f"gradient must have shape {tensor.shape}, got {gradient.shape}")
-    nodes = _tape(tensor)
-    steps, rooms = [], {}
-    for node in nodes:
-        keys, arrays = [], []
-        for t in node.inputs:
-            wanted = t is not None and t.requires_grad
-            keys.append((t.node or t) if wanted else None)
-            arrays.append(None if t is None else t._array)
-            if wanted and t.node is None and (room := t.gradient_room()) is not None:
-                rooms[id(t._array)] = room
-        steps.append((node.op, keys, arrays, node, node.out))
+    tape = _tape(tensor)
+    rooms = {id(t._array): t.gradient_room() for keys in tape.values() for t in keys if isinstance(t, Tensor)}
 
     def new(like):
         """The first gradient of a parameter goes where it stays; a second one must not."""
         room = rooms.pop(id(like), None)
         return np.empty_like(like) if room is None else room
 
+    nodes = sorted(tape, key=_index)
+    steps = [(node.op, tape[node], node.arrays, node, node.out) for node in nodes]
     k, gradients = kernels.get(), {tensor.node or tensor: gradient}
     backpropagate(k, steps, gradients, new)
     for leaf, gradient in gradients.items():
@@ -71,23 +65,28 @@ def run_backward(tensor, gradient=None):
         else:
             k.add(held, gradient, held)
     for node in nodes:
-        node.op = node.inputs = node.out = None
+        node.op = node.inputs = node.arrays = node.out = None
 
 
 def _tape(tensor):
-    """The nodes behind `tensor`, in the order they ran."""
-    found, stack = set(), [tensor.node]
+    """The nodes behind `tensor`, and for each input what its gradient is for: a node, a leaf, or None where it is not asked for."""
+    found, stack = {}, [] if tensor.node is None else [tensor.node]
     while stack:
         node = stack.pop()
-        if node is None or node in found:
+        if node in found:
             continue
         if node.inputs is None:
             raise RuntimeError("backward() was called before on this result; run the forward pass again")
-        found.add(node)
+        found[node] = keys = []
         for t in node.inputs:
-            if t is not None:
+            if t is None or not t.requires_grad:
+                keys.append(None)
+            elif t.node is None:
+                keys.append(t)
+            else:
+                keys.append(t.node)
                 stack.append(t.node)
-    return sorted(found, key=_index)
+    return found
 
 
 _index = operator.attrgetter("index")

@@ -113,8 +113,9 @@ class LossValue(Op):
         self.gradient = gradient
 
     def backward(self, k, new, needs, dy, y, *inputs):
-        if dy != 1:
+        factor = dy.item()
+        if factor != 1:
             scaled = new(self.gradient)
-            k.scale(self.gradient, scaled, float(dy), 0.0)
+            k.scale(self.gradient, scaled, factor, 0.0)
             return (scaled,)
         return (self.gradient,)

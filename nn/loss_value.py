@@ -11,16 +11,17 @@ from .tensor import Node, grad_enabled, wrap
 def loss_value(op, z, target, weight):
     """The scalar of loss `op` for predictions z (N, O), a prepared target and row weights (or None), with its gradient on the tape."""
     k = kernels.get()
-    wanted = grad_enabled() and z.requires_grad
-    dz = np.empty_like(z._array) if wanted else None
-    l, s = np.empty(len(z), z.dtype), np.empty(2)
-    op.rows(k, z._array, target, weight, l, dz)
+    wanted = z.requires_grad and grad_enabled()
+    values = z._array
+    dz = np.empty_like(values) if wanted else None
+    l, s = np.empty(values.shape[0], values.dtype), np.empty(2)
+    op.rows(k, values, target, weight, l, dz)
     k.mean_loss(l, weight, s)
-    value = s[0] if not op.mean else (s[0] / s[1] if s[1] != 0 else 0.0)
-    result = wrap(np.asarray(value, z.dtype))
+    total, mass = s.tolist()
+    result = wrap(np.array(total if not op.mean else total / mass if mass != 0 else 0.0, values.dtype))
     if wanted:
         result.requires_grad = True
-        result.node = Node(eager_ops.LossValue(dz), (z,), result._array)
+        result.node = Node(eager_ops.LossValue(dz), (z,), [values], result._array)
     return result
 
 

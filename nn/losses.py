@@ -32,9 +32,10 @@ class Loss(Module):
     def predictions(self, input):
         """The input as a tensor (N, O)."""
         z = as_tensor(input)
-        if not z.traced and z.ndim == 1:
-            z = apply(eager_ops.Reshape((-1, 1)), z)
-        if z.ndim != 2:
+        dimensions = len(z.shape)
+        if dimensions == 1 and not z.traced:
+            return apply(eager_ops.Reshape((-1, 1)), z)
+        if dimensions != 2:
             raise ValueError(f"input must have shape (N, outputs), got {z.shape}")
         return z
 
@@ -197,7 +198,7 @@ def _numbers(name, value):
 
 
 def _same_rows(name, array, z):
-    if not z.traced and len(array) != len(z):
+    if not z.traced and len(array) != z.shape[0]:
         raise ValueError(f"{name} must have N = {len(z)} rows like the input, got {len(array)}")
 
 

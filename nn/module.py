@@ -43,7 +43,7 @@ class Module:
         object.__delattr__(self, name)
 
     def __call__(self, *inputs, **kwargs):
-        if root.inside_root():
+        if root.running.root is not None:
             return self.forward(*inputs, **kwargs)
         inputs = [as_tensor(t) if isinstance(t, np.ndarray) else t for t in inputs]
         before = root.enter_root(self.forwards)

@@ -6,7 +6,8 @@ class _Running(threading.local):
     root = None
 
 
-_running = _Running()
+running = _Running()
+"""running.root: the root forward of this thread, or None."""
 
 
 class _Root:
@@ -18,20 +19,15 @@ class _Root:
 
 def enter_root(step):
     """Begin a root forward; returns the one that was running."""
-    before, _running.root = _running.root, _Root(step)
+    before, running.root = running.root, _Root(step)
     return before
 
 
 def leave_root(before):
     """End it."""
-    _running.root = before
+    running.root = before
 
 
 def current():
     """The root forward that is running in this thread, or one of its own."""
-    return _running.root or _Root(0)
-
-
-def inside_root():
-    """Whether a module's forward is running in this thread."""
-    return _running.root is not None
+    return running.root or _Root(0)

@@ -36,12 +36,12 @@ def no_grad():
 
 
 class Node:
-    """One operation on the tape: its inputs (tensors), the array of its result, and its place in the order of the tape."""
+    """One operation on the tape: its inputs as tensors and as arrays, the array of its result, and its place in the tape's order."""
 
-    __slots__ = ("op", "inputs", "out", "index")
+    __slots__ = ("op", "inputs", "arrays", "out", "index")
 
-    def __init__(self, op, inputs, out):
-        self.op, self.inputs, self.out, self.index = op, inputs, out, next(_counter)
+    def __init__(self, op, inputs, arrays, out):
+        self.op, self.inputs, self.arrays, self.out, self.index = op, inputs, arrays, out, next(_counter)
 
 
 class Tensor:
@@ -182,6 +182,5 @@ def apply(op, *inputs):
     op.forward(kernels.get(), out, *arrays)
     result = wrap(out)
     if wanted and _mode.grad:
-        result.requires_grad = True
-        result.node = Node(op, inputs, out)
+        result.requires_grad, result.node = True, Node(op, inputs, arrays, out)
     return result
