@@ -46,8 +46,7 @@ def run_backward(tensor, gradient=None):
         gradient = as_real(gradient, tensor.dtype)
         if gradient.shape != tensor.shape:
             raise ValueError(f"gradient must have shape {tensor.shape}, got {gradient.shape}")
-    tape = _tape(tensor)
-    rooms = {id(t._array): t.gradient_room() for keys in tape.values() for t in keys if isinstance(t, Tensor)}
+    tape, rooms = _tape(tensor)
 
     def new(like):
         """The first gradient of a parameter goes where it stays; a second one must not."""
@@ -59,18 +58,15 @@ def run_backward(tensor, gradient=None):
     k, gradients = kernels.get(), {tensor.node or tensor: gradient}
     backpropagate(k, steps, gradients, new)
     for leaf, gradient in gradients.items():
-        held = leaf.gradient_array()
-        if held is None:
-            leaf.set_gradient(gradient)
-        else:
-            k.add(held, gradient, held)
+        leaf.add_gradient(k, gradient)
     for node in nodes:
-        node.op = node.inputs = node.arrays = node.out = None
+        node.op = node.inputs = node.arrays = None
 
 
 def _tape(tensor):
-    """The nodes behind `tensor`, and for each input what its gradient is for: a node, a leaf, or None where it is not asked for."""
-    found, stack = {}, [] if tensor.node is None else [tensor.node]
+    """The nodes behind `tensor`, with what each input's gradient is for: a node, a leaf, or None where it is not asked for. And the
+    rooms in which leaves want theirs, by the id of their array."""
+    found, rooms, stack = {}, {}, [] if tensor.node is None else [tensor.node]
     while stack:
         node = stack.pop()
         if node in found:
@@ -83,10 +79,11 @@ def _tape(tensor):
                 keys.append(None)
             elif t.node is None:
                 keys.append(t)
+                rooms[id(t._array)] = t.gradient_room()
             else:
                 keys.append(t.node)
                 stack.append(t.node)
-    return found
+    return found, rooms
 
 
 _index = operator.attrgetter("index")

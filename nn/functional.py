@@ -14,7 +14,7 @@ _LINEAR, _ADD, _SUBTRACT, _MULTIPLY, _DIVIDE = ops.Linear(), ops.Add(), ops.Subt
 def linear(input, weight, bias=None):
     """y = x wᵀ + b;  x (..., I)  w (O, I)  b (O,) or None -> y (..., O)"""
     x = as_tensor(input, weight.dtype)
-    if x.traced or x.ndim == 2:
+    if len(x.shape) == 2:
         return apply(_LINEAR, x, weight, bias)
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         raise ValueError(f"input must have shape (..., in_features) = (..., {weight.shape[1]}), got {x.shape}")
@@ -27,7 +27,7 @@ _activation = functools.cache(ops.Activation)  # of those without a parameter
 
 def _real(input):
     x = as_tensor(input)
-    if not x.traced and x.dtype.kind != "f":
+    if x.dtype.kind != "f":
         x = as_tensor(as_real(x, None).astype(np.float32))
     return x
 

@@ -148,7 +148,7 @@ class CrossEntropyLoss(Loss):
         return np.where(v == 0, v.max(initial=0) * 2.0 ** -60, v) if self.label_smoothing else v
 
     def row_weight(self, target, weight, dtype):
-        weight = super().row_weight(target, weight, dtype)
+        weight = None if weight is None else super().row_weight(target, weight, dtype)
         if self.weight is None:
             return weight
         if target.dtype != np.int64:

@@ -2,7 +2,7 @@
 import numpy as np
 
 from .dtype import real_dtype
-from .store import aligned, moves
+from .store import aligned
 from .tensor import Tensor, as_real, wrap
 
 
@@ -69,25 +69,23 @@ class Parameter(Tensor):
             array = as_real(value, self.dtype)
             if array.shape != self.shape:
                 raise ValueError(f"grad must have shape {self.shape}, got {array.shape}")
-            self.set_gradient(array)
-
-    def gradient_array(self):
-        return self._grad_array if self._has_grad else None
+            self.add_gradient(None, array)
 
     def gradient_room(self):
         """Where a gradient may be written right away: nothing is to be added to what stands there."""
         return None if self._has_grad else self._grad_array
 
-    def set_gradient(self, array):
-        if self._grad_array is None:
-            self._grad_array = np.empty_like(self._array)
-        if array is not self._grad_array:
+    def add_gradient(self, k, array):
+        if self._has_grad:
+            k.add(self._grad_array, array, self._grad_array)
+        elif self._grad_array is None:
+            self._grad_array = np.array(array)
+        elif array is not self._grad_array:  # else it was computed right here, in gradient_room()
             self._grad_array[...] = array
         self._has_grad = True
 
     def convert(self, dtype):
         """Change the float type; the parameter leaves its store, and its gradient is dropped."""
-        moves[0] += 1
         array = self._array.astype(dtype)
         self._array = aligned(array.size, dtype).reshape(array.shape)
         self._array[...] = array

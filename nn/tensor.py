@@ -88,16 +88,15 @@ class Tensor:
     def grad(self, value):
         self._grad = None if value is None else Tensor(value)
 
-    def gradient_array(self):
-        """The array behind .grad, or None."""
-        return None if self._grad is None else self._grad._array
-
     def gradient_room(self):
         """None: a tensor has no room of its own for a gradient."""
 
-    def set_gradient(self, array):
-        """Make a copy of `array` the gradient: it is added to later, and several tensors may be given one array."""
-        self._grad = wrap(np.array(array))
+    def add_gradient(self, k, array):
+        """Add `array` to the gradient; the first is copied, since several tensors may be given one array."""
+        if self._grad is None:
+            self._grad = wrap(np.array(array))
+        else:
+            k.add(self._grad._array, array, self._grad._array)
 
     def numpy(self):
         """The values as an array."""
