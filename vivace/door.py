@@ -10,6 +10,10 @@ SMALL = 2e6
 """Floating-point operations of a call that runs on the caller's thread: up to some 30 us, which waking a second thread may cost."""
 
 
+ROWS = 512
+"""Rows of such a call, at most."""
+
+
 def standing(trainer):
     """What a plan and its place in memory depend on, apart from frozen parameters and options of the optimizer."""
     return (Module._changes[0], moves[0], trainer.model, trainer.loss, trainer.optimizer, trainer.clip_grad_norm, trainer.seed,
@@ -29,7 +33,7 @@ class Door:
     def __init__(self, trainer, plan, columns):
         self.trainer, self.plan, self.columns, self.standing = trainer, plan, columns, standing(trainer)
         self.ready, self.wide, self.width = plan.book.ready_rows, plan.dtype == np.float64, plan.graph.output.shape[1]
-        self.most = min(plan.rows, int(SMALL / max(plan.flops(1), 1)) or 1)
+        self.most = min(plan.rows, ROWS, int(SMALL / max(plan.flops(1), 1)) or 1)
         self.spaces = plan.full({})
 
     def takes(self, X):

@@ -25,8 +25,10 @@ from .team import Team
 SPLIT_EPOCH = (1 << 32) - 1
 """The permutation that draws the validation rows is that of an epoch no training reaches."""
 
-PREDICT_ROWS = 512
-"""Rows per pass of predict: their values stay in the second-level cache between layers."""
+PREDICT_ROWS, MOST_PREDICT_ROWS = 512, 8192
+"""Rows per pass of predict: their values stay in the second-level cache between layers. A small model takes more, as many as are
+worth a team (WORTH_A_PASS operations): else its threads would meet after every few microseconds, or there would be but one."""
+WORTH_A_PASS = 4e6
 
 
 SURELY_A_TEAM = 1e9
@@ -130,7 +132,8 @@ class Trainer:
     def _prediction_plan(self, widths):
         store = self.store
         graph, text = self._traced(widths, False)
-        return self._cached(("predict", text), lambda: Plan(graph, store, self.book, PREDICT_ROWS, Data()))
+        rows = min(max(PREDICT_ROWS, int(WORTH_A_PASS / (2 * max(store.size, 1)))), MOST_PREDICT_ROWS)
+        return self._cached(("predict", text), lambda: Plan(graph, store, self.book, rows, Data()))
 
     def _outputs(self, widths):
         return self._traced(widths, True)[0].output.shape[1]
