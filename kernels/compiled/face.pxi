@@ -54,7 +54,8 @@ cdef class Kernel:
     cdef int n_arrays
     cdef int n_scalars
     cdef int checked  # a value check beyond the signature
-    cdef int labels   # the array of classes 0..C-1 that it is about, or -1: looked at here first
+    cdef int labels   # it is about this array of classes 0..C-1 (or -1), which is looked at here first
+    cdef int activation  # it is about an activation, whose default passes
     cdef Array arrays[8]
     cdef double defaults[16]
 
@@ -75,12 +76,17 @@ cdef class Kernel:
         if not self.arrays_fit(args, &a):
             self.refuse(args)
         self.scalars_from(args, &a)
-        if self.checked and not (self.labels >= 0 and a.dim[2] > 0
-                                 and labels_fit(<const int64_t*>a.buf[self.labels], a.dim[0], a.dim[2])):
+        if self.checked and not self.passes(len(args), &a):
             self.spec.also(*args)
         units = units_of(self.over, a.dim)
         with nogil:
             self.entry(&a, 0, units)
+
+    cdef bint passes(self, Py_ssize_t given, vv_args* a):
+        """Whether the value check surely passes: an activation left out, or classes in their range."""
+        if self.labels >= 0:
+            return a.dim[2] > 0 and labels_fit(<const int64_t*>a.buf[self.labels], a.dim[0], a.dim[2])
+        return self.activation and given <= self.n_arrays
 
     cdef refuse(self, tuple args):
         contract.check(self.spec, self.bind(args, {}))
@@ -213,6 +219,7 @@ cdef define(str name, vv_entry entry):
     face.entry, face.over = entry, _OVER[spec.over]
     face.n_arrays, face.n_scalars = len(spec.arrays), len(spec.scalars)
     face.checked = spec.also is not None
+    face.activation = any(scalar == "activation" for scalar, _ in spec.scalars)
     face.labels = next((i for i, a in enumerate(spec.arrays) if a.type == "int" and a.role == "in" and "C" in spec.arrays[0].dims), -1)
     for i, array in enumerate(spec.arrays):
         face.arrays[i].type = _TYPES[array.type]
