@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?")
-"""Dates that text is read as: 2024-05-31, 2024-05-31 12:30, 2024-05-31T12:30:00.25."""
+DATE = re.compile(r"\d{4}-\d\d-\d\d($|[T ])")
+"""How a text begins that is read as a date: 2024-05-31, 2024-05-31 12:30, 2024-05-31T12:30:00.25+02:00."""
 TRUTHS = {"true": 1.0, "false": 0.0}
 
 
@@ -241,8 +241,8 @@ def dates(texts):
     for i, item in enumerate(texts):
         if item is not None:
             try:
-                wrong[i] = DATE.fullmatch(item) is None
-                values[i] = "NaT" if wrong[i] else np.datetime64(item.replace(" ", "T"))
+                wrong[i] = DATE.match(item) is None
+                values[i] = np.datetime64("NaT") if wrong[i] else _utc(dt.datetime.fromisoformat(item))
             except ValueError:  # the 31st of February
                 wrong[i] = True
     return values, wrong

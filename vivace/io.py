@@ -34,6 +34,7 @@ DESCRIPTION = {
     "trainer": {"seed": seed, "scheduler_interval": str, "clip_grad_norm": (None, number), "num_threads": (None, count),
                 "backend": (None, str)},
     "metrics": [str], "functions": [str], "callbacks": [{"name": str, "state": dict}],
+    "table": (None, str),
     "state": {"epoch": count, "step": count, "position": count, "forwards": count, "history": {str: [(number, str)]},
               "partial": (None, {"rows": count, "batch": count})},
 }
@@ -89,6 +90,7 @@ def describe(trainer):
         "functions": [getattr(m, "__name__", type(m).__name__) for m in _list(trainer.metric_names) if not isinstance(m, str)],
         "callbacks": [{"name": name, "state": _callback(f"callback.{i}", state, tensors)}
                       for i, (name, state) in enumerate(trainer.callback_states())],
+        "table": None if trainer.table is None else trainer.table.to_json(),
         "state": {"epoch": trainer.epoch, "step": trainer.step, "position": trainer.position, "forwards": model.forwards,
                   "partial": None if partial is None else {"rows": partial["rows"], "batch": partial["batch"]},
                   "history": trainer.history.state()},
@@ -173,6 +175,7 @@ def load(path, model=None, scheduler=None, metrics=None):
         trainer = _trainer(d, model, loss, optimizer, metrics)
         _restore_scheduler(trainer, d["scheduler"], scheduler)
         _restore_state(trainer, d["state"], arrays)
+        trainer.table = _table(d["table"])
         trainer.restored = [(c["name"], _callback_state(f"callback.{i}", c["state"], arrays)) for i,
                             c in enumerate(d["callbacks"])]
         arrays.all_taken()
@@ -292,6 +295,13 @@ def _trainer(d, model, loss, optimizer, metrics):
     trainer = Trainer(model, loss, optimizer, metrics=d["metrics"] if metrics is None else metrics, **d["trainer"])
     trainer.widths = d["model"]["graphs"]["eval"]["inputs"] if "graphs" in d["model"] else None
     return trainer
+
+
+def _table(described):
+    if described is None:
+        return None
+    from .table import TableEncoder  # only where a table is in the file
+    return TableEncoder.from_json(described)
 
 
 def _restore_scheduler(trainer, d, make):

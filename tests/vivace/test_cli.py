@@ -82,7 +82,7 @@ def test_train_without_matplotlib(capsys, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("argv, message", [
     (["train", "x"], "unknown data set 'x': known are digits, iris, wine, breast_cancer, diabetes"),
-    (["train"], "the following arguments are required: NAME"),
+    (["train"], "the following arguments are required: DATA"),
     (["train", "iris", "--hidden", "a"], "--hidden: must be widths such as 128,64, or none, got 'a'"),
     (["train", "iris", "--hidden", "8,0"], "--hidden: must be widths such as 128,64, or none, got '8,0'"),
     (["train", "iris", "--epochs", "0"], "--epochs: must be above 0, got '0'"),
@@ -135,10 +135,10 @@ def test_bench_passes_its_time_on(capsys, monkeypatch):
 
 
 def test_module_and_exit_status_in_a_process(tmp_path):
-    command = [sys.executable, "-m", "vivace", "train", "data.csv"]
+    command = [sys.executable, "-m", "vivace", "train", "data.csv", "--target", "y"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr == "vivace: unknown data set 'data.csv': known are digits, iris, wine, breast_cancer, diabetes\n"
+    assert done.stderr == "vivace: there is no file 'data.csv'\n"
 
 
 @pytest.mark.parametrize("name", datasets.NAMES)

@@ -1,0 +1,279 @@
+"""From raw CSV and Parquet to a file of predictions through the command line, and each bad input in one line."""
+import csv
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import vivace as vv
+from vivace import cli, tablefile
+from vivace.files import parse
+from vivace.table import TableEncoder
+
+FEATURES = ("name", "age", "income", "city", "member", "joined")
+
+
+def rows(n, seed, kind):
+    """n dicts of texts: numbers and cities that are missing here and there, true and false, dates, and a target y that they decide."""
+    r = np.random.default_rng(seed)
+    age, income = r.normal(40, 12, n).round(1), r.exponential(30000, n).round(2)
+    city, member, year = r.choice(["Rome", "Paris", "Oslo, north"], n), r.random(n) < 0.4, r.integers(2010, 2024, n)
+    s = (age - 40) / 12 + 1.5 * (city == "Rome") - member + 0.1 * r.normal(size=n)
+    y = np.where(s > 0.8, "high", np.where(s < -0.5, "low", "so-so")) if kind == "classes" else (100000 + 20000 * s).round(2)
+    age, city = np.where(r.random(n) < 0.05, "", age.astype(str)), np.where(r.random(n) < 0.03, "NA", city)
+    return [dict(zip((*FEATURES, "y"), (f"n{i} {seed}", age[i], income[i], city[i], str(member[i]).lower(), f"{year[i]}-03-{i % 28 + 1:02}",
+                                        y[i]))) for i in range(n)]
+
+
+def save(path, table, without=()):
+    fields = [name for name in table[0] if name not in without]
+    with open(path, "w", newline="") as f:
+        writer = csv.DictWriter(f, fields, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(table)
+    return path
+
+
+def vivace(folder, *argv):
+    """Output of the command in a process of its own, run in `folder`."""
+    done = subprocess.run([sys.executable, "-m", "vivace", *map(str, argv)], cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run(capsys, *argv):
+    """(exit status, standard output, standard error)."""
+    status = cli.main([str(word) for word in argv])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+@pytest.mark.parametrize("kind", ["classes", "values"])
+def test_from_raw_csv_to_predictions(tmp_path, kind):
+    new = rows(150, 1, kind)
+    save(tmp_path / "data.csv", rows(600, 0, kind))
+    save(tmp_path / "new.csv", new, without=["y"])
+    out = vivace(tmp_path, "train", "data.csv", "--target", "y", "--history", "epochs.csv")
+    what = "3 classes of 'y'" if kind == "classes" else "regression on 'y'"
+    assert f"data.csv: 600 rows, 5 columns as 13 inputs, {what}; 36" in out and "untouched for the test" in out
+    assert re.search(r"left out: name \(3\d\d different texts in 3\d\d rows\)", out) and "curves: curves.png" in out
+    assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    with open(tmp_path / "epochs.csv") as f:
+        epochs = list(csv.DictReader(f))
+    history = vv.load(tmp_path / "model.vivace").history
+    assert [float(row["val_loss"]) for row in epochs] == history["val_loss"] and epochs[0]["epoch"] == "1"
+
+    assert vivace(tmp_path, "predict", "model.vivace", "new.csv", "--output", "p.csv") == "predictions: p.csv (150 rows)\n"
+    with open(tmp_path / "p.csv") as f:
+        found = list(csv.DictReader(f))
+    assert len(found) == 150
+    y = [row["y"] for row in new]
+    if kind == "classes":
+        labels = ["high", "low", "so-so"]
+        assert list(found[0]) == ["prediction", *(f"probability_{label}" for label in labels)]
+        p = np.array([[float(row[f"probability_{label}"]) for label in labels] for row in found])
+        np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-5)
+        assert [labels[i] for i in p.argmax(axis=1)] == [row["prediction"] for row in found]
+        right = np.mean([row["prediction"] == label for row, label in zip(found, y)])
+        assert right > 0.8
+    else:
+        error = np.array([float(row["prediction"]) for row in found]) - np.array(y, float)
+        assert list(found[0]) == ["prediction"] and (error**2).mean() < 0.15 * np.var(np.array(y, float))
+    # with the answers in the file the score is printed, and it is that of the predictions written
+    save(tmp_path / "known.csv", new)
+    out = vivace(tmp_path, "predict", "model.vivace", "known.csv", "--output", "again.csv")
+    assert (tmp_path / "again.csv").read_text() == (tmp_path / "p.csv").read_text()
+    score = float(re.search(r"score on these rows: (?:accuracy|.*RMSE) ([\d.]+)", out)[1])
+    assert score == pytest.approx(right if kind == "classes" else np.sqrt((error**2).mean()), rel=1e-3)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with data.csv and the model trained on it."""
+    folder = tmp_path_factory.mktemp("trained")
+    save(folder / "data.csv", rows(300, 0, "classes"))
+    assert cli.main(["train", str(folder / "data.csv"), "--target", "y", "--quiet", "--epochs", "5", *files(folder)]) == 0
+    return folder
+
+
+def files(folder):
+    return ["--out", str(folder / "m.vivace"), "--plot", str(folder / "c.png")]
+
+
+def test_training_learns_nothing_from_rows_it_is_tested_on(trained):
+    encoder = vv.load(trained / "m.vivace").table
+    held = tablefile.read(trained / "data.csv")["age"].values
+    whole = TableEncoder.fit({"age": held})._blocks[0]
+    block = next(block for block in encoder._blocks if block["name"] == "age")
+    assert block["mean"] != whole["mean"] and block["mean"] == pytest.approx(whole["mean"], rel=0.05)
+
+
+def test_the_file_is_safe_and_says_what_it_holds(trained):
+    raw = (trained / "m.vivace").read_bytes()
+    header = json.loads(raw[8:8 + int.from_bytes(raw[:8], "little")])
+    table = json.loads(json.loads(header["__metadata__"]["vivace"])["table"])
+    assert table["target"] == {"name": "y", "kind": "category", "task": "classification", "labels": ["high", "low", "so-so"]}
+    trainer = vv.load(trained / "m.vivace")
+    trainer.save(trained / "again.vivace")
+    assert parse((trained / "again.vivace").read_bytes())[1] == parse(raw)[1]
+
+
+def test_predictions_to_standard_output_and_parquet(trained, capsys):
+    status, out, err = run(capsys, "predict", trained / "m.vivace", trained / "data.csv", "--out", "-")
+    assert (status, err) == (0, "") and out.startswith("prediction,probability_high,") and out.count("\n") == 301
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert run(capsys, "predict", trained / "m.vivace", trained / "data.csv", "--out", trained / "p.parquet")[0] == 0
+    found = parquet.read_table(trained / "p.parquet").to_pydict()
+    assert found["prediction"] == [line.split(",")[0] for line in out.splitlines()[1:]]
+
+
+def test_parquet_in(trained, capsys):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pandas.read_csv(trained / "data.csv", parse_dates=["joined"])
+    frame["city"] = frame["city"].astype("category")
+    frame.index = frame.index * 2  # pandas stores it as a column of its own, which is none of the table's
+    frame.to_parquet(trained / "data.parquet")
+    argv = ["train", trained / "data.parquet", "--target", "y", "--quiet", "--epochs", 2]
+    assert run(capsys, *argv, "--out", trained / "q.vivace", "--plot", trained / "q.png")[0] == 0
+    assert vv.load(trained / "q.vivace").table.feature_names_in == ["age", "income", "city", "member", "joined"]
+    outs = [run(capsys, "predict", trained / "m.vivace", trained / f"data.{kind}", "--out", "-")[1] for kind in ("csv", "parquet")]
+    assert outs[0] == outs[1] != ""
+
+
+def test_without_pyarrow(trained, capsys, monkeypatch):
+    """CSV is read by the standard library, to the same model and predictions; Parquet names the extra."""
+    folder = trained / "plain"
+    folder.mkdir()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert run(capsys, "train", trained / "data.csv", "--target", "y", "--quiet", "--epochs", 5, *files(folder))[0] == 0
+    ours, theirs = vv.load(folder / "m.vivace"), vv.load(trained / "m.vivace")
+    assert ours.table.to_json() == theirs.table.to_json()
+    (trained / "some.parquet").write_bytes(b"PAR1")
+    status, _, err = run(capsys, "train", trained / "some.parquet", "--target", "y")
+    assert (status, err) == (2, "vivace: reading Parquet needs pyarrow: pip install 'vivace[tables]'\n")
+
+
+def test_every_reader_gives_the_same_columns(tmp_path, monkeypatch):
+    path = tmp_path / "t.csv"
+    path.write_text('\ufeff;id; name ;x;yes;day;at;zip;none;q\n0;1; Anna;1.5;true;2020-01-01;09:05;007;;"a;b"\n\n'
+                    '1;2;?;NA;;2020-01-02 12:00;10:00;A7;;c\n2;3;Bo; 2e3 ;FALSE;;;08;;"x ""y"" \nline2"\n')
+    wanted = {"id": [1, 2, 3], "x": [1.5, np.nan, 2000], "yes": [1, np.nan, 0], "name": ["Anna", None, "Bo"],
+              "day": np.array(["2020-01-01", "2020-01-02T12:00", "NaT"], "datetime64[us]"), "at": ["09:05", "10:00", None],
+              "zip": ["007", "A7", "08"], "none": [None] * 3, "q": ["a;b", "c", 'x "y" \nline2']}
+    kinds = {"id": "number", "x": "number", "yes": "boolean", "day": "date"}
+    for missing in ("another", "pyarrow"):
+        monkeypatch.setitem(sys.modules, missing, None)
+        found = tablefile.read(path)
+        assert set(found) == set(wanted)
+        for name, held in found.items():
+            assert held.kind == kinds.get(name, "category"), name
+            np.testing.assert_array_equal(held.values, np.array(wanted[name], held.values.dtype), name)
+        assert tablefile.read(path, texts=["id"])["id"].values.tolist() == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("content, message", [
+    (b"", "is empty"), (b"\n\n", "is empty"), (b"a,b\n", "has no rows"), (b"a,b\n1\n", "xpected"), (b"a,b\n1,2,3\n", "xpected"),
+    (b"a,b,a\n1,2,3\n", "must have a name of its own for each column, got 'a' twice"),
+    (b"a,\n1,2\n", "must have a name of its own for each column, got ''"), (b"a,b\n1,\xff\n", "must be UTF-8 text, got byte 0xff at 6"),
+])
+@pytest.mark.parametrize("missing", ["another", "pyarrow"])
+def test_files_that_are_no_tables(tmp_path, monkeypatch, capsys, content, message, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    (tmp_path / "t.csv").write_bytes(content)
+    status, out, err = run(capsys, "train", tmp_path / "t.csv", "--target", "a", *files(tmp_path))
+    assert (status, out) == (2, "") and err.startswith("vivace: ") and err.count("\n") == 1 and message in err
+
+
+def table(**columns):
+    """CSV text of 40 rows: x, z and y, or other columns in their place; None is no column."""
+    held = {"x": [i * 0.5 for i in range(40)], "z": ["a", "b"] * 20, "y": ["no", "yes"] * 20} | columns
+    held = {name: values for name, values in held.items() if values is not None}
+    return ",".join(held) + "\n" + "".join(",".join(map(str, row)) + "\n" for row in zip(*held.values()))
+
+
+@pytest.mark.parametrize("content, options, message", [
+    (None, (), "there is no file"), (table(), ("--target", "price"), "the column 'price' is missing: the table has 'x', 'z', 'y'"),
+    (table(y=[3.5] * 40), (), "the target 'y' is constant, 3.5"), (table(y=["a"] * 40), (), "the target 'y' has only one class, 'a'"),
+    (table(x=[""] * 40), (), "column 'x' has no values: leave it out with --drop x"),
+    (table(y=["a", "b", ""] + ["a"] * 37), (), "the target 'y' has no value in 1 of 40 rows, first in row 3"),
+    (table(y=[1.5, "nan"] * 20), (), "the target 'y' has no value in 20 of 40 rows, first in row 2"),
+    (table(y=["1", "x"] * 20), ("--task", "regression"), "the target 'y' must hold numbers for regression, got '1'"),
+    (table(x=["inf"] + [1] * 39), (), "column 'x' must hold finite numbers below 1e+300, got inf in row 1"),
+    (table(x=None, z=None), (), "the table has no columns to learn from"), (table(x=[1] * 40, z=None), (), "no column says anything"),
+    (table(), ("--drop", "q"), "the column 'q' is missing"), (table(), ("--drop", "y"), "the target 'y' is no input"),
+    ("x,y\n1,a\n2,b\n3,a\n", (), "3 rows are too few for a training, a validation and a test part"),
+    (table(), ("--task", "sorting"), "--task: invalid choice: 'sorting'"), (table(), ("--target", ""), "the column '' is missing"),
+])
+def test_each_bad_input_is_one_line(tmp_path, capsys, content, options, message):
+    if content is not None:
+        (tmp_path / "t.csv").write_text(content)
+    status, out, err = run(capsys, "train", tmp_path / "t.csv", "--target", "y", *options, *files(tmp_path))
+    assert (status, out) == (2, "") and err.startswith("vivace: ") and err.count("\n") == 1 and message in err
+    assert not (tmp_path / "m.vivace").exists()
+
+
+def test_refusals_of_arguments(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text(table())
+    for argv, message in [
+            (["train", tmp_path / "t.csv"], "--target must name the column of"),
+            (["train", "t.xls", "--target", "y"], "unknown data set 't.xls'"),
+            (["train", "iris", "--target", "y"], "--target, --task, --drop and --categories are for files"),
+            (["train", tmp_path / "t.csv", "--target", "y", "--history", tmp_path / "t.csv"], "must differ, and from the data"),
+            (["train", tmp_path / "t.csv", "--target", "y", "--history", tmp_path / "no" / "h.csv"], "--history must name a file"),
+            (["train", tmp_path, "--target", "y"], "unknown data set")]:
+        status, out, err = run(capsys, *argv)
+        assert (status, out) == (2, "") and err.count("\n") == 1 and message in err
+
+
+@pytest.mark.parametrize("content, message", [
+    (None, "there is no file"), ("age,city\n1,Rome\n", "the columns 'income', 'member', 'joined' are missing: the table has 'age', 'city'"),
+    ("age,income,city,member,joined\n", "has no rows"),
+    ("age,income,city,member,joined\n1,2,Rome,true,2020-01-01\nold,2,Rome,true,2020-01-01\n",
+     "column 'age' must hold numbers, got 'old' in row 2"),
+    ("age,income,city,member,joined\n1,2,Rome,maybe,2020-01-01\n", "column 'member' must hold booleans, got 'maybe' in row 1"),
+    ("age,income,city,member,joined\n1,2,Rome,true,yesterday\n", "column 'joined' must hold dates, got 'yesterday' in row 1"),
+])
+def test_each_bad_input_of_predict_is_one_line(trained, tmp_path, capsys, content, message):
+    if content is not None:
+        (tmp_path / "n.csv").write_text(content)
+    status, out, err = run(capsys, "predict", trained / "m.vivace", tmp_path / "n.csv", "--out", tmp_path / "p.csv")
+    assert (status, out) == (2, "") and err.startswith("vivace: ") and err.count("\n") == 1 and message in err
+    assert not (tmp_path / "p.csv").exists()
+
+
+def test_predict_needs_a_model_of_a_table(trained, tmp_path, capsys):
+    model = vv.nn.Sequential(vv.nn.Linear(2, 1))
+    vv.Trainer(model, vv.nn.MSELoss(), vv.optim.SGD(model.parameters(), lr=0.1)).save(tmp_path / "m.vivace")
+    (tmp_path / "n.csv").write_text("a\n1\n")
+    (tmp_path / "broken.vivace").write_bytes((trained / "m.vivace").read_bytes()[:-1])
+    for argv, message in [((tmp_path / "m.vivace", tmp_path / "n.csv"), "was not trained on a table"),
+                          ((tmp_path / "n.csv", tmp_path / "n.csv"), "is not a Vivace file"),
+                          ((tmp_path / "broken.vivace", tmp_path / "n.csv"), "is damaged or truncated"),
+                          ((tmp_path / "gone.vivace", tmp_path / "n.csv"), "there is no file"),
+                          ((tmp_path / "m.vivace", tmp_path / "n.csv", "--out", tmp_path / "n.csv"), "--out must differ from the model"),
+                          ((tmp_path / "m.vivace", tmp_path / "n.csv", "--out", tmp_path / "no" / "p.csv"), "--out must name a file")]:
+        status, out, err = run(capsys, "predict", *argv)
+        assert (status, out) == (2, "") and err.count("\n") == 1 and message in err, err
+
+
+def test_missing_and_unseen_values_are_predicted(trained, tmp_path, capsys):
+    (tmp_path / "n.csv").write_text("joined,member,city,income,age,more\n,,Atlantis,,,1\n,,NA,,,2\n,,Rome,,,3\n")
+    status, out, _ = run(capsys, "predict", trained / "m.vivace", tmp_path / "n.csv", "--out", "-")
+    p = np.array([[float(value) for value in line.split(",")[1:]] for line in out.splitlines()[1:]])
+    assert status == 0 and np.isfinite(p).all() and len({tuple(row) for row in p}) == 3
+
+
+def test_task_drop_and_categories(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text(table(x=[7, 8, 9, 7] * 10, n=[0.5 * i for i in range(40)], y=[1, 2, 3, 1] * 10))
+    argv = ["train", tmp_path / "t.csv", "--target", "y", "--quiet", "--epochs", 2, "--categories", "x", "--drop", "z,n", *files(tmp_path)]
+    assert "3 classes of 'y'" in run(capsys, *argv)[1]
+    encoder = vv.load(tmp_path / "m.vivace").table
+    assert encoder.feature_names_out == ["x_7", "x_8", "x_9"] and encoder.labels == [1, 2, 3]
+    assert "regression on 'y'" in run(capsys, *argv, "--task", "regression")[1]
+    (tmp_path / "n.csv").write_text("x\n7\n8\n")
+    out = run(capsys, "predict", tmp_path / "m.vivace", tmp_path / "n.csv", "--out", "-")[1]
+    assert out.startswith("prediction\n") and out.count("\n") == 3
