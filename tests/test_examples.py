@@ -29,7 +29,7 @@ def stored(name):
 
 def test_every_example_is_run_here():
     names = {path.stem for path in (ROOT / "examples").glob("*.py")} - {"_digits28"}
-    assert names == {"two_layer_functions", "pytorch_program", "linear_regression", "digits_train_step", "digits_fit"}
+    assert names == {"two_layer_functions", "pytorch_program", "linear_regression", "digits_train_step", "digits_fit", "search"}
 
 
 def test_two_layer_functions_learn_exclusive_or(example):
@@ -80,3 +80,12 @@ def test_digits_learn_from_their_own_start(name, example):
     pytest.importorskip("sklearn")
     result = example(name).main()
     assert result["test_accuracy"] > 0.74 and len(result["losses"]) == 10
+
+
+def test_search_finds_a_good_network(example):
+    pytest.importorskip("vivace.estimators")
+    found = example("search").main(epochs=8, candidates=4)
+    assert len(found["grid"]["scores"]) == 9 and len(found["random"]["scores"]) == 4
+    for name, result in found.items():
+        assert result["score"] == max(result["scores"]) > 0.9 and result["test_score"] > 0.9, name
+    assert found["grid"]["best"]["learning_rate_init"] > 1e-4  # the smallest rate gets nowhere in so few epochs

@@ -104,13 +104,11 @@ def _by_pyarrow(pyarrow, path, content, delimiter, names, texts):
     raw = content.encode()
 
     def table(as_text):
-        return reader.read_csv(
-            pyarrow.BufferReader(raw),
-            reader.ReadOptions(block_size=min(len(raw) + 1, 2**31 - 1)),  # one block: types are told by all rows, not by the first
-            reader.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            reader.ConvertOptions(null_values=[*MISSING, *(f" {text}" for text in MISSING)], strings_can_be_null=True,
-                                  true_values=["true", "True", "TRUE"], false_values=["false", "False", "FALSE"],
-                                  column_types={name: pyarrow.string() for name in as_text}))
+        convert = reader.ConvertOptions(null_values=[*MISSING, *(f" {text}" for text in MISSING)], strings_can_be_null=True,
+                                        true_values=["true", "True", "TRUE"], false_values=["false", "False", "FALSE"],
+                                        column_types={name: pyarrow.string() for name in as_text})
+        parse = reader.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+        return reader.read_csv(pyarrow.BufferReader(raw), parse_options=parse, convert_options=convert)
     try:
         wanted = {name for name in names if names[name] in texts}
         found = table(wanted)

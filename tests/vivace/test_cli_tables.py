@@ -135,7 +135,7 @@ def test_parquet_in(trained, capsys):
     pytest.importorskip("pyarrow")
     frame = pandas.read_csv(trained / "data.csv", parse_dates=["joined"])
     frame["city"] = frame["city"].astype("category")
-    frame.index = frame.index * 2  # pandas stores it as a column of its own, which is none of the table's
+    frame.index = frame.index**2  # pandas stores it as a column of its own, which is none of the table's
     frame.to_parquet(trained / "data.parquet")
     argv = ["train", trained / "data.parquet", "--target", "y", "--quiet", "--epochs", 2]
     assert run(capsys, *argv, "--out", trained / "q.vivace", "--plot", trained / "q.png")[0] == 0
@@ -173,6 +173,14 @@ def test_every_reader_gives_the_same_columns(tmp_path, monkeypatch):
             assert held.kind == kinds.get(name, "category"), name
             np.testing.assert_array_equal(held.values, np.array(wanted[name], held.values.dtype), name)
         assert tablefile.read(path, texts=["id"])["id"].values.tolist() == ["1", "2", "3"]
+
+
+def test_a_type_is_told_by_all_rows(tmp_path):
+    """Not by those of the first megabyte, which pyarrow reads at a time."""
+    (tmp_path / "t.csv").write_text("a,b\n" + "1,1234567890123456\n" * 70_000 + "x,2.5\n")
+    found = tablefile.read(tmp_path / "t.csv")
+    assert found["a"].kind == "category" and found["a"].values[[0, -1]].tolist() == ["1", "x"]
+    assert found["b"].kind == "number" and found["b"].values[-1] == 2.5
 
 
 @pytest.mark.parametrize("content, message", [
