@@ -8,7 +8,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, train_test
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from vivace.estimators import MLPClassifier
+from vivace import estimators
 
 RATE, HIDDEN = "mlpclassifier__learning_rate_init", "mlpclassifier__hidden_layer_sizes"
 GRID = {RATE: [1e-4, 1e-3, 1e-2], HIDDEN: [(16,), (64,), (64, 32)]}
@@ -25,7 +25,7 @@ def main(epochs=15, candidates=9, n_jobs=None):
     """
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X, y, train_size=600, stratify=y, random_state=0)
-    network = make_pipeline(StandardScaler(), MLPClassifier(max_iter=epochs, batch_size=32, precision="float32", random_state=0))
+    network = make_pipeline(StandardScaler(), estimators.MLPClassifier(max_iter=epochs, batch_size=32, precision="float32", random_state=0))
     searches = {"grid": GridSearchCV(network, GRID, cv=3, n_jobs=n_jobs),
                 "random": RandomizedSearchCV(network, DISTRIBUTIONS, n_iter=candidates, cv=3, n_jobs=n_jobs, random_state=0)}
     found = {}
