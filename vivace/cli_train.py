@@ -33,6 +33,7 @@ def add_to(commands):
     option("--task", choices=("classification", "regression"), help="kind of the target (told by its values: texts, booleans and "
                                                                      "a few whole numbers are classes)")
     option("--drop", type=names, default=[], metavar="A,B", help="columns not to learn from")
+    option("--keep", type=names, default=[], metavar="A,B", help="columns to learn from though they only number the rows")
     option("--categories", type=names, default=[], metavar="A,B", help="columns whose numbers are names of categories")
     option("--hidden", type=widths, default="128", metavar="W,W", help="hidden widths (%(default)s), or none")
     option("--epochs", type=positive(int), default=100, metavar="N", help="passes over the training rows, at most (%(default)s)")
@@ -76,8 +77,8 @@ def _source(args):
     """_builtin or _table, or Refused."""
     from . import datasets, tablefile
     if args.data in datasets.NAMES:
-        if args.target or args.task or args.drop or args.categories:
-            raise Refused(f"--target, --task, --drop and --categories are for files, {args.data} has its own target")
+        if args.target or args.task or args.drop or args.keep or args.categories:
+            raise Refused(f"--target, --task, --drop, --keep and --categories are for files, {args.data} has its own target")
         return _builtin
     if not tablefile.is_path(args.data):
         raise Refused(f"unknown data set {args.data!r}: known are {', '.join(datasets.NAMES)}, and files that end in .csv or .parquet")
@@ -123,10 +124,11 @@ def _table(args):
     from .table import TableEncoder, describe_target
     table = tablefile.read(args.data, texts=args.categories)
     try:
-        require(table, [args.target, *args.drop, *args.categories])
-        if args.target in (*args.drop, *args.categories):
-            raise ValueError(f"the target {args.target!r} is no input: --drop and --categories cannot name it")
-        table = {name: held for name, held in table.items() if name not in args.drop}
+        require(table, [args.target, *args.drop, *args.keep, *args.categories])
+        if args.target in (*args.drop, *args.keep, *args.categories):
+            raise ValueError(f"the target {args.target!r} is no input: --drop, --keep and --categories cannot name it")
+        counting = [name for name, held in table.items() if name not in (args.target, *args.drop, *args.keep) and _numbers_rows(held)]
+        table = {name: held for name, held in table.items() if name not in (*args.drop, *counting)}
         goal = describe_target(args.target, table[args.target], args.task)
         empty = next((name for name, held in table.items() if held.missing.all()), None)
         if empty is not None:
@@ -151,10 +153,17 @@ def _table(args):
             kind = f"{classes} classes of {args.target!r}" if classes else f"regression on {args.target!r}"
             _describe(f"{os.path.basename(args.data)}: {len(groups)} rows, {len(encoder.feature_names_in)} columns as "
                       f"{len(encoder.feature_names_out)} inputs, {kind}", made)
-            for name, reason in encoder.left_out.items():
+            for name, reason in [(name, f"it numbers the rows; --keep {name} learns from it") for name in counting] + [
+                    *encoder.left_out.items()]:
                 print(f"left out: {name} ({reason})", flush=True)
         return Task(made, classes, encoder)
     return task
+
+
+def _numbers_rows(held):
+    """Whether a column counts 0, 1, 2 ... or 1, 2, 3 ...: where a file is sorted by its classes, such a column gives them away."""
+    values = held.values
+    return held.kind == "number" and len(values) > 2 and values[0] in (0, 1) and bool((values[1:] - values[:-1] == 1).all())
 
 
 def _describe(what, parts):

@@ -229,7 +229,7 @@ def test_refusals_of_arguments(tmp_path, capsys):
     for argv, message in [
             (["train", tmp_path / "t.csv"], "--target must name the column of"),
             (["train", "t.xls", "--target", "y"], "unknown data set 't.xls'"),
-            (["train", "iris", "--target", "y"], "--target, --task, --drop and --categories are for files"),
+            (["train", "iris", "--target", "y"], "--target, --task, --drop, --keep and --categories are for files"),
             (["train", tmp_path / "t.csv", "--target", "y", "--history", tmp_path / "t.csv"], "must differ, and from the data"),
             (["train", tmp_path / "t.csv", "--target", "y", "--history", tmp_path / "no" / "h.csv"], "--history must name a file"),
             (["train", tmp_path, "--target", "y"], "unknown data set")]:
@@ -285,3 +285,15 @@ def test_task_drop_and_categories(tmp_path, capsys):
     (tmp_path / "n.csv").write_text("x\n7\n8\n")
     out = run(capsys, "predict", tmp_path / "m.vivace", tmp_path / "n.csv", "--out", "-")[1]
     assert out.startswith("prediction\n") and out.count("\n") == 3
+
+
+def test_a_column_that_numbers_the_rows_gives_no_class_away(tmp_path, capsys):
+    """Rows sorted by class, numbered: the numbers tell the class of every row of this file, and of none in another."""
+    noise = np.random.default_rng(0).normal(size=60).round(2)
+    (tmp_path / "t.csv").write_text(table(Id=range(1, 61), x=noise, z=["a"] * 60, y=["no"] * 30 + ["yes"] * 30))
+    argv = ["train", tmp_path / "t.csv", "--target", "y", "--quiet", "--epochs", 2, *files(tmp_path)]
+    out = run(capsys, *argv)[1]
+    assert "left out: Id (it numbers the rows; --keep Id learns from it)\nleft out: z (constant)\n" in out
+    assert vv.load(tmp_path / "m.vivace").table.feature_names_in == ["x"]
+    assert "it numbers" not in run(capsys, *argv, "--keep", "Id")[1]
+    assert vv.load(tmp_path / "m.vivace").table.feature_names_in == ["x", "Id"]
