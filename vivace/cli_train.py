@@ -138,7 +138,8 @@ def _table(args):
     held, classes = table[args.target], len(goal["labels"])
 
     def task(seed, first):
-        groups = np.unique(held.values.astype(str), return_inverse=True)[1] if classes else np.zeros(len(held.values))
+        place = {value: i for i, value in enumerate(dict.fromkeys(held.values.tolist()))} if classes else {}
+        groups = np.array([place.get(value, 0) for value in held.values.tolist()])
         split = datasets.split(np.arange(len(groups)), groups, seed=seed, stratify=classes > 0)
         rows = [part[0] for part in split]
         if not all(map(len, rows)):

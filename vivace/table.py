@@ -1,5 +1,6 @@
 """TableEncoder: a table of numbers, texts, booleans and dates as the float array a network takes, and a target as classes or values."""
 import json
+from collections import Counter
 
 import numpy as np
 
@@ -272,14 +273,14 @@ def _features(name, held):
 
 def _learn_categories(block, values, indicator, max_categories):
     name = block["name"]
-    different, counts = np.unique(values.astype(str), return_counts=True)
-    often = np.sort(np.argsort(-counts, kind="stable")[:max_categories])
-    if len(different) > max_categories:
-        often = often[counts[often] > 1]
-        if counts[often].sum() < len(values) / 2:
-            return None, f"{len(different)} different texts in {len(values)} rows"
-    block["values"], block["other"] = different[often].tolist(), len(often) < len(different)
-    if len(different) == 1 and not indicator:
+    counts = Counter(values.tolist())  # NumPy's texts take the room of the longest, each
+    often = sorted(sorted(counts, key=lambda value: (-counts[value], value))[:max_categories])
+    if len(counts) > max_categories:
+        often = [value for value in often if counts[value] > 1]
+        if sum(counts[value] for value in often) < len(values) / 2:
+            return None, f"{len(counts)} different texts in {len(values)} rows"
+    block["values"], block["other"] = often, len(often) < len(counts)
+    if len(counts) == 1 and not indicator:
         return None, "constant"
     block["names"] = [f"{name}_{value}" for value in block["values"]] + [f"{name}_infrequent"] * block["other"] + indicator
     return block, None
