@@ -40,23 +40,24 @@ def counted(plan, args, steps, threads):
 
 
 found = {}
-for name, dtype, threads, options in (("fused", "float32", 1, {}), ("fused, 3 threads", "float32", 3, {}),
-                                      ("deferred", "float64", 2, {"clip_grad_norm": 1.0})):
+for name, dtype, threads, many, options in (("fused", "float32", 1, 1000, {}), ("fused, 3 threads", "float32", 3, 100, {}),
+                                            ("deferred", "float64", 1, 1000, {"clip_grad_norm": 1.0})):
     model = nn.Sequential(nn.Linear(20, 70), nn.ReLU(), nn.Dropout(0.2), nn.Linear(70, 33), nn.GELU(), nn.Linear(33, 5)).to(dtype)
     trainer = vv.Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters()), seed=0, num_threads=threads, **options)
-    X, y = np.random.default_rng(0).standard_normal((8000, 20)).astype(dtype), np.arange(8000) % 5
+    X, y = np.random.default_rng(0).standard_normal((8 * many, 20)).astype(dtype), np.arange(8 * many) % 5
     calls.clear()
-    trainer.fit(X, y, epochs=1, batch_size=8, sample_weight=np.ones(8000), verbose=0)
+    trainer.fit(X, y, epochs=1, batch_size=8, sample_weight=np.ones(8 * many), verbose=0)
     plan, args = calls[0]
     counted(plan, args, 10, threads)
-    found[name] = [counted(plan, args, steps, threads) for steps in (10, 1000, 10, 1000)]
+    found[name] = [counted(plan, args, steps, threads) for steps in (10, many, 10, many)]
 print(json.dumps([seen, found]))
 """
 
 
 @needs_glibc
 def test_steps_allocate_nothing(tmp_path):
-    """As many allocations in a call of the engine for 1,000 steps as in one for 10; the counter itself is seen to count."""
+    """As many allocations in a call of the engine for 1,000 steps (100 with more threads than cores) as in one for 10; the counter
+    itself is seen to count."""
     library = tmp_path / "count_allocations.so"
     subprocess.run([COMPILER, "-shared", "-fPIC", "-O1", "-o", library, HERE / "count_allocations.c", "-ldl"], check=True)
     done = subprocess.run([sys.executable, "-c", COUNTING], env=os.environ | {"LD_PRELOAD": str(library)}, capture_output=True, text=True,
