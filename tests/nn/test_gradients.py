@@ -130,6 +130,8 @@ LOSS_CASES = {
     "squared_error": lambda rng, n, c: (_logits(rng, n, c), _logits(rng, n, c), [{}]),
     "softmax_cross_entropy": lambda rng, n, c: (_logits(rng, n, c), rng.integers(0, max(c, 1), n),
                                                 [{"label_smoothing": 0.0}, {"label_smoothing": 0.15}, {"label_smoothing": 1.0}]),
+    "softmax_cross_entropy_weighted": lambda rng, n, c: (_logits(rng, n, c), rng.integers(0, max(c, 1), n), [
+        {"constants": [rng.uniform(0.5, 2, c)], "label_smoothing": smoothing} for smoothing in (0.0, 0.15, 1.0)]),
     "softmax_cross_entropy_soft": lambda rng, n, c: (_logits(rng, n, c), rng.uniform(0, 1, (n, c)), [{}]),
     "cross_entropy": lambda rng, n, c: (_probabilities(rng, n, c), rng.integers(0, max(c, 1), n), [{}]),
     "cross_entropy_soft": lambda rng, n, c: (_probabilities(rng, n, c), rng.uniform(0, 1, (n, c)), [{}]),
@@ -161,13 +163,13 @@ def test_loss_kernel(kernel, backend):
             continue  # cross-entropies ask for a class
         rng = generator(kernel, n, c)
         z, t, choices = LOSS_CASES[kernel](rng, n, c)
-        for scalars in choices:
+        for options in choices:
             for mean in (True, False):
                 for w in (None, rng.uniform(0, 2, n)):
-                    op, dz = ops.Loss(kernel, mean, **scalars), np.full(z.shape, np.nan)
+                    op, dz = ops.Loss(kernel, mean, **options), np.full(z.shape, np.nan)
                     op.rows(k, z, t, w, np.empty(n), dz)
                     check_gradient(loss_of(k, op, t, w), z, dz, None, rng,
-                                   f"{kernel} ({n}, {c}) mean={mean} weights={w is not None} {scalars}", 2)
+                                   f"{kernel} ({n}, {c}) mean={mean} weights={w is not None} {sorted(options)}", 2)
 
 
 # loss modules: the gradient that reaches a leaf through the whole eager path
