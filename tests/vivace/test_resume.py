@@ -365,7 +365,7 @@ SAVED = {"table", "model", "loss", "optimizer", "scheduler", "metric_names", "sc
 MADE_AGAIN = {"metrics", "book", "widths"}  # from what is saved
 OF_A_FIT = {"last_run", "stop_training", "stop_reason", "watchers", "_plans", "_traces", "spare",
             "_train_plan", "_order", "_lock", "_seconds", "_door"}
-OPTIMIZER = {"param_groups", "steps", "store", "_id", "defaults"}  # the states live in the store
+OPTIMIZER = {"param_groups", "steps", "store", "_id", "defaults", "_views", "_ahead"}  # the states live in the store
 LINEAR = {"_parameters", "_modules", "training", "forwards", "in_features", "out_features", "weight", "bias"}
 
 
