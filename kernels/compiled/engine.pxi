@@ -185,6 +185,8 @@ cdef void work(void* context, int thread) noexcept nogil:
         prepare(run, args, step, n)
         start = 0
         while start < run.count and run.records[start].phase < phase:
+            if run.records[start].cut == VV_EACH:  # the step was begun by a team whose rooms may have been others
+                args[start].run(&args[start], 0, n)
             start += 1
         while phase < run.phases:
             passed += 1

@@ -3,7 +3,7 @@ import itertools
 
 import numpy as np
 import pytest
-from nn_nets import NETS, data, digest, planned, prepared, two_groups
+from nn_nets import NETS, data, digest, one_shared, planned, prepared, shared, two_groups
 from nn_stencil import random_net
 from vivace.kernels import record as R
 from vivace.nn import schedule
@@ -113,6 +113,21 @@ def test_short_phases_give_the_same_bits(net, monkeypatch):
     monkeypatch.setattr(Plan, "run", run_a_phase)
     model, trainer = planned(NETS[net], two_groups("adam"), np.float32, **options)
     assert trainer.plan.calls[-1].phase > phases + 3 and len(returns) > 14 * phases
+    assert digest(model) == digest(expected)
+
+
+@pytest.mark.parametrize("net", [shared, one_shared])
+def test_a_step_may_be_finished_by_another_team(net, monkeypatch):
+    """A run changes its threads between slices, and a slice may end in the middle of a step."""
+    expected, _ = planned(net, two_groups("adam"), np.float32, epochs=2)
+    run, teams, rng = Plan.run, [], np.random.default_rng(0)
+
+    def run_a_phase(self, spaces, table, rows, batch, start, last_step, threads=1, seconds=0.1):
+        teams.append((start[1], int(rng.integers(1, 4))))
+        return run(self, spaces, table, rows, batch, start, last_step, teams[-1][1], 0.0)
+    monkeypatch.setattr(Plan, "run", run_a_phase)
+    model, trainer = planned(net, two_groups("adam"), np.float32, epochs=2)
+    assert trainer.plan.private_bytes and len({team for team in teams if team[0]}) >= 3
     assert digest(model) == digest(expected)
 
 
