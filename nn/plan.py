@@ -32,9 +32,10 @@ class Plan:
     """
 
     def __init__(self, graph, store, book, rows, data, loss=None, optimizer=None, seed=0, emit=True, fused=True,
-                 clip_norm=None, gradients=(), total=False):
+                 clip_norm=None, gradients=(), total=False, clip_value=0.0):
         self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
         self.dtype, self.whole = graph.dtype, clip_norm is not None or total
+        self.clip_value = clip_value
         self._buffers = {}
         self._packs = {}
         recorder = Recorder()
@@ -140,8 +141,9 @@ class Plan:
             clip = k.clip_norm(Buffer((self.store.size,), "real", (R.GRADIENTS, 0)), Buffer((1,), "f64"), clip_norm)
             clip.after = before
         for p, (producer, shared) in made.items():
-            updates[p] = producer, optimizer.record(k, p), shared
-            updates[p][1].after = [clip] if clip else []
+            update, *after = optimizer.record(k, p, self.clip_value)
+            update.after = [clip] if clip else []
+            updates[p] = producer, update, shared or bool(after)
         packs = {p: k.linear_pack(self._array_of(p), self._packed(p)) for p in self._forward_weights() if p in updates}
         for p, (producer, update, shared) in updates.items():
             if fused and not shared and producer.name == "linear_backward_weight":

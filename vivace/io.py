@@ -67,7 +67,7 @@ def describe(trainer):
     optimizer.home()
     tensors = {f"model.{name}": np.array(p.numpy()) for name, p in model.named_parameters()}
     for p in optimizer.steps:
-        for s in optimizer.states:
+        for s in optimizer.states_of(p):
             tensors[f"optimizer.{s}.{names[id(p)]}"] = store.segment(f"{optimizer._id}/{s}", p).reshape(p.shape).copy()
     partial = trainer.partial
     if partial is not None:
@@ -283,7 +283,7 @@ def _optimizer(d, params, arrays):
     for name, t in d["steps"].items():
         p = params[name]
         optimizer.steps[p] = t
-        for s in optimizer.states:
+        for s in optimizer.states_of(p):
             optimizer.store.segment(f"{optimizer._id}/{s}", p)[...] = arrays.take(f"optimizer.{s}.{name}", p.shape).reshape(-1)
     return optimizer
 

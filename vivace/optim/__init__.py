@@ -1,5 +1,6 @@
 """Optimizers and their schedules: `import vivace.optim as optim`."""
-from ..nn.optim import SGD, Adam, AdamW, Optimizer
+from ..nn.optim import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, Optimizer, RAdam, RMSprop, Rprop
 from . import lr_scheduler
 
-__all__ = ["Adam", "AdamW", "Optimizer", "SGD", "lr_scheduler"]
+__all__ = ["Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "Optimizer", "RAdam", "RMSprop", "Rprop", "SGD",
+           "lr_scheduler"]
