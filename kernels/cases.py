@@ -78,7 +78,8 @@ def packed(rng, shape, made):
 
 VALUES = {
     "index": below("M"), "packed": packed, "p(N,C)": uniform(0.02, 0.98), "p(N,O)": uniform(0.02, 0.98), "w(N)": weights,
-    "v": uniform(0.01, 1), "u": uniform(0.01, 1), "top": uniform(0.01, 1), "rmsprop_update.m": uniform(-0.05, 0.05), "t(N,C)": uniform(0, 1), "t(N,O)": uniform(0, 1), "t:int(N)": below("C"),
+    "v": uniform(0.01, 1), "u": uniform(0.01, 1), "top": uniform(0.01, 1), "rmsprop_update.m": uniform(-0.05, 0.05),
+    "t(N,C)": uniform(0, 1), "t(N,O)": uniform(0, 1), "t:int(N)": below("C"),
     "t:int(M)": lambda rng, shape, made: rng.integers(-50, 50, shape),
     "squared_error.t": normal, "log.x": uniform(0.01, 9), "power.x": uniform(0.1, 4), "divide.b": signed(0.5, 2),
     "linear_backward_input.x": hidden, "leaky_relu_backward.y": output_of("leaky_relu_forward", alpha=0),

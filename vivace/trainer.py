@@ -15,6 +15,7 @@ from .nn.graph import trace
 from .nn.losses import Loss
 from .nn.module import Module
 from .nn.optim import Optimizer
+from .nn.optim.lr_scheduler import ReduceLROnPlateau
 from .nn.plan import Data, Plan
 from .nn.store import Store
 from .progress import Progress
@@ -49,25 +50,30 @@ class Trainer:
 
     metrics: names (accuracy, r2, mae, rmse) or functions f(prediction, target). precision: None follows the model; "float32" or
     "float64" convert it in place. scheduler: an optim.lr_scheduler, stepped per "epoch" or per "step" (scheduler_interval).
-    clip_grad_norm: largest norm of the whole gradient. num_threads: None chooses, n is obeyed exactly. backend: "cython", "numba",
+    clip_grad_norm: largest norm of the whole gradient; clip_grad_value: largest magnitude of each of its elements, after
+    that. num_threads: None chooses, n is obeyed exactly. backend: "cython", "numba",
     "numpy"; None is the process default. seed feeds shuffling, splitting and dropout; None draws one from manual_seed's generator.
     """
 
     def __init__(self, model, loss, optimizer, *, metrics=None, precision=None, scheduler=None, scheduler_interval="epoch",
-                 clip_grad_norm=None, num_threads=None, backend=None, seed=None):
+                 clip_grad_norm=None, num_threads=None, backend=None, seed=None, clip_grad_value=None):
         for name, value, kind in (("model", model, Module), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
             if not isinstance(value, kind):
                 raise TypeError(f"{name} must be a {kind.__module__.removesuffix('.module')}.{kind.__name__}, got {type(value).__name__}")
         if scheduler_interval not in ("epoch", "step"):
             raise ValueError(f"scheduler_interval must be 'epoch' or 'step', got {scheduler_interval!r}")
-        if clip_grad_norm is not None:
-            prepare.positive("clip_grad_norm", clip_grad_norm)
+        for name, value in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
+            if value is not None:
+                prepare.positive(name, value)
+        if isinstance(scheduler, ReduceLROnPlateau) and scheduler_interval == "step":
+            raise ValueError("ReduceLROnPlateau needs scheduler_interval='epoch': it goes by the epoch's logs")
         if seed is not None and prepare.count("seed", seed, 0) >= 1 << 64:
             raise ValueError(f"seed must be below 2^64, got {seed!r}")
         threads.check(num_threads)
         self.model, self.loss, self.optimizer, self.scheduler = model, loss, optimizer, scheduler
         self.metrics, self.metric_names = scores.resolve(metrics), metrics
         self.scheduler_interval, self.clip_grad_norm, self.num_threads = scheduler_interval, clip_grad_norm, num_threads
+        self.clip_grad_value = clip_grad_value
         self.book = kernels.get(backend)
         self.backend = backend
         self.seed = random.draw_seed() if seed is None else int(seed)
@@ -102,16 +108,18 @@ class Trainer:
         return self._plans[key]
 
     def _training_plan(self, widths, batch, data, emits):
+        if self.optimizer.whole:
+            raise TypeError(f"{type(self.optimizer).__name__} works on all rows at once, not in steps on batches: use fit")
         self.optimizer.home()
         store = self.store
         graph, text = self._traced(widths, True)
         key = ("train", text, batch, data.key(), emits, self.optimizer.signature(), str(self.loss.config()), self.seed,
-               self.clip_grad_norm)
+               self.clip_grad_norm, self.clip_grad_value)
 
         def make():
             z, logits = self.loss.source(graph.output)
             plan = Plan(graph, store, self.book, batch, data, (self.loss.operation(data.targets == "int", logits), z), self.optimizer,
-                        self.seed, emits, clip_norm=self.clip_grad_norm)
+                        self.seed, emits, clip_norm=self.clip_grad_norm, clip_value=float(self.clip_grad_value or 0))
             if not plan.trained:
                 raise ValueError("no parameter of the model is trained: all are frozen, or the optimizer holds none of them")
             plan.first_steps = {p: self.optimizer.steps[p] for p in plan.trained}
@@ -254,6 +262,9 @@ class Trainer:
         return *rows(np.sort(order[held:])), rows(np.sort(order[:held]))
 
     def _fit(self, arrays, target, weight, validation, epochs, batch, watchers, verbose, max_time):
+        if self.optimizer.whole:
+            from .whole import fit_whole
+            return fit_whole(self, arrays, target, weight, validation, epochs, watchers, verbose, max_time)
         data = Data([a.dtype for a in arrays], True, "int" if target.dtype == np.int64 else target.shape[1], weight is not None)
         plan = self._training_plan([a.shape[1] for a in arrays], batch, data, bool(self.metrics))
         rows, first = len(target), self.epoch
@@ -293,14 +304,18 @@ class Trainer:
             watcher.on_epoch_begin(self, self.epoch)
         per_batch = [w for w in watchers if type(w).on_batch_end is not cb.Callback.on_batch_end]
         by_step = self.scheduler is not None and self.scheduler_interval == "step"
+        ahead = self.scheduled_ahead()
         began = time.monotonic()
         try:
-            done = start
-            for done in run.go(epoch, start, epoch.steps, deadline - began, 1 if per_batch or by_step else None):
+            done = before = start
+            for done in run.go(epoch, start, epoch.steps, deadline - began, 1 if per_batch or by_step and not ahead else None):
                 self._keep(epoch, run, done)
                 progress.update(self.epoch, min(done * run.batch, run.rows), epoch.mean_loss(done))
-                if by_step:
+                if ahead:
+                    self.scheduler.advance(done - before)
+                elif by_step:
                     self.scheduler.step()
+                before = done
                 for watcher in per_batch:
                     total, part = epoch.result[done - 1]
                     watcher.on_batch_end(self, done - 1, {"loss": total / part if part else 0.0})
@@ -308,6 +323,8 @@ class Trainer:
                     break
         finally:
             self._seconds += time.monotonic() - began
+            if ahead and self.position != before:  # steps before an error that nobody was told of, or back to the last finite ones
+                self.scheduler.advance(self.position - before)
         if time.monotonic() >= deadline:
             self.stop_training, self.stop_reason = True, "max_time"
         if not np.isfinite(run.store.vectors["data"]).all():
@@ -345,13 +362,26 @@ class Trainer:
                 logs |= {f"val_{name}": value for name, value in self._evaluate(*validation).items()}
         logs |= {"lr": self.optimizer.param_groups[0]["lr"], "seconds": seconds, "samples_per_second": run.rows / max(seconds, 1e-9)}
         if self.scheduler is not None and self.scheduler_interval == "epoch":
-            self.scheduler.step()
+            self._step_scheduler(logs)
         # from here to the callbacks nothing can raise: either all of the epoch's end is written down, or none
         self.epoch, self.position, self.partial = self.epoch + 1, 0, None
         self.history.append(logs)
         for watcher in watchers:
             watcher.on_epoch_end(self, self.epoch - 1, logs)
         progress.end_epoch(self.epoch - 1, logs)
+
+    def scheduled_ahead(self):
+        """Whether the schedule goes by steps and knows its values ahead, so that a run need not stop for it."""
+        return self.scheduler is not None and self.scheduler_interval == "step" and self.scheduler.ahead
+
+    def _step_scheduler(self, logs):
+        if not isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step()
+            return
+        name = self.scheduler.monitor or ("val_loss" if "val_loss" in logs else "loss")
+        if name not in logs:
+            raise ValueError(f"monitor must name an entry of the logs, which are {', '.join(logs)}, got {name!r}")
+        self.scheduler.step(logs[name])
 
     def _scores(self, prediction, target, weight):
         return {name: metric(prediction, target, weight, self._threshold(prediction)) for name, metric in self.metrics}

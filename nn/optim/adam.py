@@ -102,7 +102,10 @@ class NAdam(_Moments):
 
     def _product(self, group, t):
         """M_t for an array of steps; the products so far are kept, for twice as many steps each time they do not reach."""
-        key, most = (group["betas"][0], group["momentum_decay"]), int(t.max())
+        beta1, most = group["betas"][0], int(t.max())
+        if np.ndim(beta1):  # a schedule's: each step by the value of its own
+            return np.array([self._product({**group, "betas": (float(b), 0.0)}, t[i:i + 1])[0] for i, b in enumerate(beta1)])
+        key = beta1, group["momentum_decay"]
         held = getattr(self, "_products", (None, ()))
         if held[0] != key or len(held[1]) < most:
             held = self._products = key, np.cumprod(self._mu(group, np.arange(1, 2 * most + 64)))

@@ -8,6 +8,7 @@ from ...kernels import record as R
 from ..parameter import Parameter
 from ..recorder import Buffer, Slot
 from ..store import Store
+from .lr_scheduler import write
 
 _ids = itertools.count()
 
@@ -22,6 +23,7 @@ class Optimizer:
 
     kernel = ""
     states = ()
+    whole = False  # whether it works on all rows at once instead of on gradients of batches
 
     def __init__(self, params, defaults, *, maximize=False, l1_decay=0.0, max_norm=None):
         self.defaults = {**defaults, "maximize": maximize, "l1_decay": l1_decay, "max_norm": max_norm}
@@ -32,7 +34,7 @@ class Optimizer:
             raise ValueError("params must hold at least one parameter, got none")
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
-        self.param_groups = []
+        self.param_groups, self.initial_options = [], {}  # (group, option) -> its value before the first schedule of it
         for group in groups:
             self._add(group)
         self.store = Store.of(p for group in self.param_groups for p in group["params"])
@@ -130,8 +132,9 @@ class Optimizer:
         used = {s for group in self.param_groups for s in self.uses(group)}
         return {R.STATE + i: self.state_vector(s) for i, s in enumerate(self.states) if s in used}
 
-    def fill(self, table, columns, done):
-        """Write the scalars of the next len(table) steps into a plan's table; `done` steps ran since the plan was made."""
+    def fill(self, table, columns, done, ahead=None):
+        """Write the scalars of the next len(table) steps into a plan's table; `done` steps ran since the plan was made. ahead: for each
+        group {option: array, one value a step} of what a schedule changes on the way."""
         cached = {}
         for name, column in columns.items():
             if name.count("/") != 2:
@@ -139,7 +142,11 @@ class Optimizer:
             index, before, scalar = name.split("/")
             if (index, before) not in cached:
                 t = int(before) + done + 1 + np.arange(len(table), dtype=np.float64)
-                cached[index, before] = self._scalars(self.param_groups[int(index)], t)
+                group = self.param_groups[int(index)]
+                if ahead:
+                    group = dict(group)
+                    write(group, ahead[int(index)])
+                cached[index, before] = self._scalars(group, t)
             table[:, column] = cached[index, before][scalar]
 
     def signature(self):
