@@ -32,10 +32,10 @@ class Plan:
     """
 
     def __init__(self, graph, store, book, rows, data, loss=None, optimizer=None, seed=0, emit=True, fused=True,
-                 clip_norm=None, gradients=(), total=False, clip_value=0.0):
+                 clip_norm=None, gradients=(), total=False, clip_value=0.0, averages=False):
         self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
         self.dtype, self.whole = graph.dtype, clip_norm is not None or total
-        self.clip_value = clip_value
+        self.clip_value, self.averages = clip_value, averages
         self._buffers = {}
         self._packs = {}
         recorder = Recorder()
@@ -55,6 +55,9 @@ class Plan:
                 self._update(recorder, made, optimizer, fused and clip_norm is None, clip_norm)
         calls = fuse_activations(drop_unread(recorder.calls))
         self._use_packed(calls)
+        self._finish(calls)
+
+    def _finish(self, calls):
         self.calls = assign_phases(calls, self.rows)
         self.arena_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize)
         self.arena = aligned(self.arena_bytes, np.uint8)
@@ -151,6 +154,10 @@ class Plan:
                 producer.then[place], update.chained = update, True
                 if place == 0 and p in packs:
                     producer.then[2], packs[p].chained = packs[p], True
+        if self.averages:
+            whole = (self.store.size,)
+            k.average_update(Buffer(whole, "real", (R.PARAMETERS, 0)), Buffer(whole, "real", (R.AVERAGE, 0)),
+                             Slot("ema")).after = [update for _, update, _ in updates.values()]
         for call in k.calls:  # a bias whose weight is frozen has no tile of its own to ride on
             if call.name == "linear_backward_weight" and call.then[1] is not None and call.arrays[2] is not None and not call.then[0]:
                 call.then[1].chained, call.then[1] = False, None

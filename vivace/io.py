@@ -48,6 +48,7 @@ DESCRIPTION = {
     "optimizer": {"name": str, "steps": {str: count}, "groups": [{str: (*SIMPLE, [number], [str])}]},
     "scheduler": (None, {"name": str, "config": {str: (*SIMPLE, [number])}, "state": {str: (number, [number])}}),
     "trainer": {"seed": seed, "scheduler_interval": str, "clip_grad_norm": (None, number), "clip_grad_value": (None, number),
+                "accumulate": count, "ema_decay": (None, number),
                 "num_threads": (None, count), "backend": (None, str)},
     "metrics": [str], "functions": [str], "callbacks": [{"name": str, "state": dict}],
     "state": {"epoch": count, "step": count, "position": count, "forwards": count, "history": {str: [(number, str)]},
@@ -85,6 +86,8 @@ def describe(trainer):
     for p in optimizer.steps:
         for s in optimizer.states_of(p):
             tensors[f"optimizer.{s}.{names[id(p)]}"] = store.segment(f"{optimizer._id}/{s}", p).reshape(p.shape).copy()
+    if trainer.ema_decay is not None:
+        tensors |= {f"ema.{name}": store.segment("ema", p).reshape(p.shape).copy() for name, p in model.named_parameters()}
     partial = trainer.partial
     if partial is not None:
         tensors["partial.result"] = np.array(partial["result"])
@@ -100,6 +103,7 @@ def describe(trainer):
         "scheduler": _scheduler(trainer.scheduler),
         "trainer": {"seed": trainer.seed, "scheduler_interval": trainer.scheduler_interval,
                     "clip_grad_norm": trainer.clip_grad_norm, "clip_grad_value": trainer.clip_grad_value,
+                    "accumulate": trainer.accumulate, "ema_decay": trainer.ema_decay,
                     "num_threads": trainer.num_threads, "backend": trainer.backend},
         "metrics": [m for m in _list(trainer.metric_names) if isinstance(m, str)],
         "functions": [getattr(m, "__name__", type(m).__name__) for m in _list(trainer.metric_names) if not isinstance(m, str)],
@@ -191,6 +195,9 @@ def load(path, model=None, scheduler=None, metrics=None):
         trainer = _trainer(d, model, loss, optimizer, metrics)
         _restore_scheduler(trainer, d["scheduler"], scheduler)
         _restore_state(trainer, d["state"], arrays)
+        if trainer.ema_decay is not None:
+            for name, p in model.named_parameters():
+                trainer.store.segment("ema", p)[...] = arrays.take(f"ema.{name}", p.shape).reshape(-1)
         trainer.restored = [(c["name"], _callback_state(f"callback.{i}", c["state"], arrays)) for i,
                             c in enumerate(d["callbacks"])]
         arrays.all_taken()

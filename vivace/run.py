@@ -146,6 +146,8 @@ class Run:
 
     def _engine(self, epoch, position, last, seconds):
         spaces = {**self.spaces, **self.trainer.optimizer.spaces(), R.ORDER: epoch.order, R.RESULT: epoch.result, R.OUTPUT: epoch.output}
+        if self.trainer.ema_decay is not None:
+            spaces[R.AVERAGE] = self.store.vector("ema")
         size = self.team.size
         if seconds != np.inf:
             size, seconds = self.team.next(seconds)
@@ -175,6 +177,8 @@ class Run:
         table, columns, trainer = epoch.table[first:stop], self.plan.columns, self.trainer
         done = trainer.optimizer.steps[self.plan.trained[0]] - self.plan.first_step if self.plan.trained else 0
         trainer.optimizer.fill(table, columns, done, self._ahead(epoch, first, stop))
+        if "ema" in columns:  # the average begins as the weights after the first update
+            table[:, columns["ema"]] = np.where(trainer.step + np.arange(len(table)) == 0, 0.0, trainer.ema_decay)
         if "step" in columns:
             table[:, columns["step"]] = trainer.step + np.arange(len(table))
 

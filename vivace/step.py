@@ -29,10 +29,14 @@ class Step:
         plan.enter()
         table, result = np.zeros((1, max(len(plan.columns), 1))), np.zeros((1, 2))
         trainer.optimizer.fill(table, plan.columns, trainer.optimizer.steps[plan.trained[0]] - plan.first_step)
+        if "ema" in plan.columns:
+            table[0, plan.columns["ema"]] = trainer.ema_decay if trainer.step else 0.0
         if "step" in plan.columns:
             table[0, plan.columns["step"]] = trainer.step
         spaces = {R.INPUT_ROWS + i: np.ascontiguousarray(a, plan.dtype) for i, a in enumerate(arrays)}
         spaces |= {R.TARGET_ROWS: target, R.WEIGHT_ROWS: weight, R.RESULT: result, **trainer.optimizer.spaces()}
+        if trainer.ema_decay is not None:
+            spaces[R.AVERAGE] = trainer.store.vector("ema")
         with threads.team(trainer._threads(), plan.flops(rows), rows) as team:
             _, _, status = plan.run(spaces, table, rows, rows, (0, 0), 1, team, np.inf)
         if status == "not finite":

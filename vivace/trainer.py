@@ -1,6 +1,7 @@
 """Trainer: whole epochs in compiled code."""
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from . import metrics as scores
 from .history import History
 from .kernels import record as R
 from .nn import no_grad, random
+from .nn.accumulated import AccumulatedPlan, UpdatePlan
 from .nn.dtype import real_dtype
 from .nn.graph import trace
 from .nn.losses import Loss
@@ -51,12 +53,15 @@ class Trainer:
     metrics: names (accuracy, r2, mae, rmse) or functions f(prediction, target). precision: None follows the model; "float32" or
     "float64" convert it in place. scheduler: an optim.lr_scheduler, stepped per "epoch" or per "step" (scheduler_interval).
     clip_grad_norm: largest norm of the whole gradient; clip_grad_value: largest magnitude of each of its elements, after
-    that. num_threads: None chooses, n is obeyed exactly. backend: "cython", "numba",
+    that. accumulate: batches whose gradients are added up for one update, which is that of a batch of all their rows. ema_decay d:
+    keep average = d average + (1 - d) weights after every update; `with trainer.averaged():` puts it in place.
+    num_threads: None chooses, n is obeyed exactly. backend: "cython", "numba",
     "numpy"; None is the process default. seed feeds shuffling, splitting and dropout; None draws one from manual_seed's generator.
     """
 
     def __init__(self, model, loss, optimizer, *, metrics=None, precision=None, scheduler=None, scheduler_interval="epoch",
-                 clip_grad_norm=None, num_threads=None, backend=None, seed=None, clip_grad_value=None):
+                 clip_grad_norm=None, num_threads=None, backend=None, seed=None, clip_grad_value=None,
+                 accumulate=1, ema_decay=None):
         for name, value, kind in (("model", model, Module), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
             if not isinstance(value, kind):
                 raise TypeError(f"{name} must be a {kind.__module__.removesuffix('.module')}.{kind.__name__}, got {type(value).__name__}")
@@ -73,7 +78,9 @@ class Trainer:
         self.model, self.loss, self.optimizer, self.scheduler = model, loss, optimizer, scheduler
         self.metrics, self.metric_names = scores.resolve(metrics), metrics
         self.scheduler_interval, self.clip_grad_norm, self.num_threads = scheduler_interval, clip_grad_norm, num_threads
-        self.clip_grad_value = clip_grad_value
+        self.clip_grad_value, self.accumulate, self.ema_decay = clip_grad_value, prepare.count("accumulate", accumulate), ema_decay
+        if ema_decay is not None and not (prepare.real(ema_decay) and 0 <= ema_decay < 1):
+            raise ValueError(f"ema_decay must be None or a number >= 0 and < 1, got {ema_decay!r}")
         self.book = kernels.get(backend)
         self.backend = backend
         self.seed = random.draw_seed() if seed is None else int(seed)
@@ -107,19 +114,25 @@ class Trainer:
             self._plans[key] = make()
         return self._plans[key]
 
-    def _training_plan(self, widths, batch, data, emits):
+    def _training_plan(self, widths, batch, data, emits, accumulate=1):
         if self.optimizer.whole:
             raise TypeError(f"{type(self.optimizer).__name__} works on all rows at once, not in steps on batches: use fit")
         self.optimizer.home()
         store = self.store
         graph, text = self._traced(widths, True)
         key = ("train", text, batch, data.key(), emits, self.optimizer.signature(), str(self.loss.config()), self.seed,
-               self.clip_grad_norm, self.clip_grad_value)
+               self.clip_grad_norm, self.clip_grad_value, self.ema_decay is None, accumulate)
 
         def make():
             z, logits = self.loss.source(graph.output)
-            plan = Plan(graph, store, self.book, batch, data, (self.loss.operation(data.targets == "int", logits), z), self.optimizer,
-                        self.seed, emits, clip_norm=self.clip_grad_norm, clip_value=float(self.clip_grad_value or 0))
+            loss = self.loss.operation(data.targets == "int", logits), z
+            last = dict(clip_norm=self.clip_grad_norm, clip_value=float(self.clip_grad_value or 0), averages=self.ema_decay is not None)
+            if accumulate == 1:
+                plan = Plan(graph, store, self.book, batch, data, loss, self.optimizer, self.seed, emits, **last)
+            else:
+                params = [p for p in self.optimizer.steps if p.requires_grad]
+                inner = Plan(graph, store, self.book, batch, data, loss, None, self.seed, emits, gradients=params, total=True)
+                plan = AccumulatedPlan(inner, UpdatePlan(inner, self.optimizer, **last), accumulate, self.loss.reduction == "mean")
             if not plan.trained:
                 raise ValueError("no parameter of the model is trained: all are frozen, or the optimizer holds none of them")
             plan.first_steps = {p: self.optimizer.steps[p] for p in plan.trained}
@@ -266,7 +279,8 @@ class Trainer:
             from .whole import fit_whole
             return fit_whole(self, arrays, target, weight, validation, epochs, watchers, verbose, max_time)
         data = Data([a.dtype for a in arrays], True, "int" if target.dtype == np.int64 else target.shape[1], weight is not None)
-        plan = self._training_plan([a.shape[1] for a in arrays], batch, data, bool(self.metrics))
+        plan = self._training_plan([a.shape[1] for a in arrays], batch, data, bool(self.metrics), self.accumulate)
+        batch = min(batch * self.accumulate, len(target))
         rows, first = len(target), self.epoch
         spaces = {R.INPUT + i: a for i, a in enumerate(arrays)} | {R.TARGET: target, R.WEIGHT: weight}
         begin = time.monotonic()
@@ -393,6 +407,22 @@ class Trainer:
         """step(xb, yb, sample_weight=None) -> loss: one compiled step on a batch of at most `batch_size` rows, for custom loops."""
         from .step import Step
         return Step(self, prepare.count("batch_size", batch_size))
+
+    @contextmanager
+    def averaged(self):
+        """Within it the model holds the moving average of its weights (Trainer(ema_decay=)): evaluate, predict or copy them."""
+        if self.ema_decay is None or not self.step:
+            raise RuntimeError("there is no average of weights: give Trainer(ema_decay=) and fit")
+        store = self.store
+        with self._lock:
+            kept = store.vectors["data"].copy()
+            store.vectors["data"][...] = store.vector("ema")
+            store.version += 1
+            try:
+                yield self.model
+            finally:
+                store.vectors["data"][...] = kept
+                store.version += 1
 
     def objective(self, X, y, sample_weight=None, *, l2=0.0, batch_size=None):
         """The loss over X, y as a function of the flat weights, with value_and_grad(flat): see vivace.objective.Objective."""
