@@ -124,3 +124,12 @@ def test_the_trainer_reduces_on_a_plateau(tmp_path):
 def test_bad_arguments(make, says):
     with pytest.raises(ValueError, match=says):
         make(sgd())
+
+
+def test_an_error_leaves_schedule_and_weights_at_one_step():
+    model = nn.Linear(3, 1)
+    optimizer = optim.SGD(model.parameters(), lr=1e-3)
+    trainer = vv.Trainer(model, nn.MSELoss(), optimizer, scheduler=s.ExponentialLR(optimizer, 10.0), scheduler_interval="step", seed=0)
+    with pytest.raises(vv.NonFiniteError):
+        trainer.fit(X, T, epochs=50, batch_size=2, verbose=0)
+    assert np.isfinite(model.weight.numpy()).all() and trainer.scheduler.last_epoch == trainer.step == optimizer.steps[model.weight] > 3
