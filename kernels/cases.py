@@ -79,7 +79,8 @@ def packed(rng, shape, made):
 
 VALUES = {
     "index": below("M"), "packed": packed, "p(N,C)": uniform(0.02, 0.98), "p(N,O)": uniform(0.02, 0.98), "w(N)": weights,
-    "v": uniform(0.01, 1), "t(N,C)": uniform(0, 1), "t(N,O)": uniform(0, 1), "t:int(N)": below("C"),
+    "v": uniform(0.01, 1), "u": uniform(0.01, 1), "top": uniform(0.01, 1), "rmsprop_update.m": uniform(-0.05, 0.05),
+    "t(N,C)": uniform(0, 1), "t(N,O)": uniform(0, 1), "t:int(N)": below("C"),
     "t:int(M)": lambda rng, shape, made: rng.integers(-50, 50, shape),
     "v(C)": uniform(0.1, 2), "squared_error.t": normal, "log.x": uniform(0.01, 9), "power.x": uniform(0.1, 4), "divide.b": signed(0.5, 2),
     "linear_backward_input.x": hidden, "leaky_relu_backward.y": output_of("leaky_relu_forward", alpha=0),
@@ -91,6 +92,9 @@ VALUES = {
 _activation = [dict(activation=name, alpha=0.25) for name in ACTIVATIONS]
 _means = [dict(mean=False)]
 _adam = dict(lr=0.05, beta1=0.8, beta2=0.99, correction1=1 - 0.8 ** 3, correction2=1 - 0.99 ** 3)
+_common = [dict(l1=0.3), dict(maximize=True), dict(clip=0.4), dict(weight_decay=0.2, l1=0.1, maximize=True, clip=0.7)]
+_shared = [{k: v for k, v in row.items() if k != "weight_decay"} for row in _common]
+_shrunk = [dict(row, shrink=0.97) for row in _shared]
 _draws = [dict(p=0.25, seed=7 + (9 << 40), op=3, step=11), dict(p=0.0), dict(p=1.0, seed=1)]
 _columns = [dict(width=lambda s: min(s["I"], s["O"])),
             dict(start_x=lambda s: s["I"] // 2, start_y=lambda s: s["O"] // 2, width=lambda s: min(s["I"], s["O"]) // 2)]
@@ -106,9 +110,16 @@ SCALARS = {
     **{name: _means for name in ("squared_error", "softmax_cross_entropy_soft", "cross_entropy", "cross_entropy_soft",
                                  "binary_cross_entropy", "binary_cross_entropy_logits")},
     "sgd_update": [dict(weight_decay=0.1), dict(momentum=0.9, dampening=0.3, weight_decay=0.1), dict(momentum=0.9, nesterov=True),
-                   dict(momentum=0.9, dampening=0.3, first=True)],
-    "adam_update": [_adam, dict(_adam, weight_decay=0.2)], "adamw_update": [_adam, dict(_adam, weight_decay=0.2)],
-    "clip_norm": [dict(max_norm=1e6)], "permutation": [dict(seed=5 + (3 << 50), epoch=2)],
+                   dict(momentum=0.9, dampening=0.3, first=True), *_common],
+    "adagrad_update": [dict(eps=0.1), dict(first=True, initial=0.2), *_common], "adadelta_update": [dict(lr=0.3, rho=0.7), *_common],
+    "rmsprop_update": [dict(momentum=0.9), dict(alpha=0.9, eps=1e-3), *_common],
+    "rprop_update": [dict(first=True, lr=0.1), dict(smallest=0.1, largest=0.5), *_shared],
+    "adam_update": [_adam, dict(_adam, weight_decay=0.2), *_common], "adamw_update": [_adam, dict(_adam, weight_decay=0.2), *_common],
+    "adamax_update": [dict(lr=0.05, correction1=0.3), *_common],
+    "nadam_update": [dict(rate_d=0.01, rate_m=0.03, correction2=0.2, shrink=0.9), *_common],
+    "radam_update": [dict(rectified=False), dict(rate=0.01, shrink=0.9), *_common], "lion_update": [dict(lr=0.1, beta1=0.5), *_shrunk],
+    "limit_rows": [dict(limit=2.0)], "average_update": [dict(keep=0.0), dict(keep=0.7)],
+    "clip_norm": [dict(max_norm=1e6)], "accumulate": [dict(share=-0.7)], "permutation": [dict(seed=5 + (3 << 50), epoch=2)],
 }
 """Scalars worth trying besides the defaults; a function is called with the sizes."""
 

@@ -1,5 +1,5 @@
 """Names, shapes and order: modules, losses, optimizers, the graph and its plan. Arithmetic stands in vivace.kernels."""
-from . import backward, functional, init, optim  # backward and functional give Tensor its methods
+from . import backward, functional, init, optim, utils  # backward and functional give Tensor its methods
 from .activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
 from .dtype import get_default_dtype, set_default_dtype
 from .graph_module import GraphModule
@@ -13,4 +13,4 @@ from .tensor import Tensor, no_grad
 __all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "Dropout", "ELU", "GELU", "GraphModule", "Identity", "LeakyReLU",
            "Linear", "Loss", "MSELoss", "Module", "ModuleList", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax",
            "Softplus", "Tanh", "Tensor", "backward", "functional", "get_default_dtype", "init", "manual_seed", "no_grad", "optim",
-           "set_default_dtype"]
+           "set_default_dtype", "utils"]

@@ -71,6 +71,10 @@ class Parameter(Tensor):
                 raise ValueError(f"grad must have shape {self.shape}, got {array.shape}")
             self.add_gradient(None, array)
 
+    def gradient_array(self):
+        """The gradient as a plain array, or None."""
+        return self._grad_array if self._has_grad else None
+
     def gradient_room(self):
         """Where a gradient may be written right away: nothing is to be added to what stands there."""
         return None if self._has_grad else self._grad_array

@@ -27,12 +27,15 @@ class Plan:
     """Records of one step (training) or one pass (prediction), for batches of up to `rows` rows.
 
     book: the kernels that run it. `run` executes; the caller supplies data by space. `columns` names the columns of the table.
+    With `gradients`, parameters, instead of an optimizer a step ends when their gradients stand in the flat vector; with `total` they
+    are added up over the steps in the space TOTAL, each times the column "share" of the table.
     """
 
     def __init__(self, graph, store, book, rows, data, loss=None, optimizer=None, seed=0, emit=True, fused=True,
-                 clip_norm=None):
+                 clip_norm=None, gradients=(), total=False, clip_value=0.0, averages=False):
         self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
-        self.dtype, self.clips = graph.dtype, clip_norm is not None
+        self.dtype, self.whole = graph.dtype, clip_norm is not None or total
+        self.clip_value, self.averages = clip_value, averages
         self._buffers, self._packs, self.trained = {}, {}, []
         recorder = Recorder(self.dtype)
         self._read_data(recorder, data)
@@ -44,9 +47,16 @@ class Plan:
         if emit:
             recorder.identity_forward(output, self._stream(R.OUTPUT, output.shape[1]))
         if loss is not None:
-            self._backward(recorder, dz, optimizer, fused and clip_norm is None, clip_norm)
+            made = self._backward(recorder, dz, gradients or optimizer.steps)
+            if gradients:
+                self._add_up(recorder, total)
+            else:
+                self._update(recorder, made, optimizer, fused and clip_norm is None, clip_norm)
         calls = fuse_activations(drop_unread(recorder.calls))
-        self.reads_packed = loss is None
+        self.reads_packed, self.constants = loss is None, recorder.constants
+        self._finish(calls)
+
+    def _finish(self, calls):
         if self.reads_packed:  # a step changes the weights: packing them in passing was never slower than keeping packed forms up to date
             self._use_packed(calls)
         else:
@@ -54,7 +64,6 @@ class Plan:
         self.calls = assign_phases(calls, self.rows)
         self.arena_bytes, self.private_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize)
         self.arena = aligned(self.arena_bytes, np.uint8)
-        self.constants = recorder.constants
         self.columns = self._columns()
         self.records = self._encode()
         self.row_block = self._row_block()
@@ -110,31 +119,46 @@ class Plan:
         k.mean_loss(l, self.weight, Buffer((2,), "f64", (R.RESULT, 16)))
         return dz
 
-    def _backward(self, k, dz, optimizer, fused, clip_norm):
+    def _backward(self, k, dz, params):
+        """The chain rule; gradients of `params` go to the flat vector: parameter -> (the call that makes it, whether others read it)."""
         steps = [(n.op, [t if t is not None and t.requires_grad else None for t in n.inputs],
                   [None if t is None else self._array_of(t) for t in n.inputs], n.out, self._buffers[n.out.index])
                  for n in self.graph.nodes]
         gradients = {self._loss_input: dz}
         backpropagate(k, steps, gradients, lambda like: Buffer(like.shape))
-        size = self.dtype.itemsize
         producers = {id(b): call for call in k.calls for b in call.writes()}
-        updates, clip = {}, None
-        if clip_norm is not None:
-            made = list(k.calls)
-            clip = k.clip_norm(Buffer((self.store.size,), "real", (R.GRADIENTS, 0)), Buffer((1,), "f64"), clip_norm)
-            clip.after = made
-        for p in optimizer.steps:
+        made = {}
+        for p in params:
             if p in gradients:
                 g = gradients[p]
-                shared = [call for call in k.calls if any(b is g for b in call.reads())]
-                g.place = (R.GRADIENTS, p._offset * size)
-                updates[p] = producers[id(g)], optimizer.record(k, p), bool(shared)
-                updates[p][1].after = [clip] if clip else []
-        self.trained = list(updates)
+                g.place = (R.GRADIENTS, p._offset * self.dtype.itemsize)
+                made[p] = producers[id(g)], any(b is g for call in k.calls for b in call.reads())
+        self.trained = list(made)
+        return made
+
+    def _add_up(self, k, total):
+        if total:
+            made, everything = list(k.calls), (self.store.size,)
+            k.accumulate(Buffer(everything, "real", (R.GRADIENTS, 0)), Buffer(everything, "real", (R.TOTAL, 0)), Slot("share")).after = made
+
+    def _update(self, k, made, optimizer, fused, clip_norm):
+        updates, clip = {}, None
+        if clip_norm is not None:
+            before = list(k.calls)
+            clip = k.clip_norm(Buffer((self.store.size,), "real", (R.GRADIENTS, 0)), Buffer((1,), "f64"), clip_norm)
+            clip.after = before
+        for p, (producer, shared) in made.items():
+            update, *after = optimizer.record(k, p, self.clip_value)
+            update.after = [clip] if clip else []
+            updates[p] = producer, update, shared or bool(after)
         for p, (producer, update, shared) in updates.items():
             if fused and not shared and producer.name == "linear_backward_weight":
                 place = 0 if p.ndim == 2 else 1
                 producer.then[place], update.chained = update, True
+        if self.averages:
+            whole = (self.store.size,)
+            k.average_update(Buffer(whole, "real", (R.PARAMETERS, 0)), Buffer(whole, "real", (R.AVERAGE, 0)),
+                             Slot("ema")).after = [update for _, update, _ in updates.values()]
         for call in k.calls:  # a bias whose weight is frozen has no tile of its own to ride on
             if call.name == "linear_backward_weight" and call.then[1] is not None and call.arrays[2] is not None and not call.then[0]:
                 call.then[1].chained, call.then[1] = False, None
@@ -216,7 +240,7 @@ class Plan:
         """Make the packed weights agree with the parameters, where they were written since."""
         if self.reads_packed:
             pack_store(self.store, self.book)
-        if self.clips:  # the norm is that of the whole vector: no gradient of an earlier backward() may be left in it
+        if self.whole:  # the whole vector is read: no gradient of an earlier backward() may be left in it
             for p in set(self.store.params).difference(self.trained):
                 p.grad = None
                 p._grad_array[...] = 0

@@ -87,9 +87,9 @@ class Call:
     def uses(self):
         """(buffer, owner, written) of every array: `owner` says which part of it one thread touches.
 
-        "rows" its rows, "columns" its columns of a layer, "outputs" and "inputs" its rows and columns of a weight, "flat" its elements,
-        "mine" room of its own, "one" all of it by one thread alone, "all" more than a thread's own. Two uses with the same owner,
-        other than "all", are by the same thread.
+        "rows" its rows, "columns" its columns of a layer, "outputs" and "inputs" its rows and columns of a weight, "flat n" its share
+        of n elements, "mine" room of its own, "one" all of it by one thread alone, "all" more than a thread's own. Two uses with the
+        same owner, other than "all", are by the same thread.
         """
         for a, b in zip(self.spec.arrays, self.arrays):
             if b is not None:
@@ -105,7 +105,7 @@ class Call:
             return "rows" if by_rows else "all"
         if self.name == "linear_backward_weight":
             return {"dy": "columns", "x": "all"}.get(array.name, "outputs")
-        return {"outputs": "outputs", "flat": "flat", "all": "one"}[self.over]
+        return {"outputs": "outputs", "flat": f"flat {self.dims[0]}", "all": "one"}[self.over]
 
     def flops(self, rows):
         """Floating-point operations of a matmul, elements of anything else."""

@@ -74,6 +74,10 @@ class Store:
             self.vectors[name] = aligned(self.size, self.dtype)
         return self.vectors[name]
 
+    def finite(self):
+        """Whether all parameters are finite."""
+        return bool(np.isfinite(self.vectors["data"]).all())
+
     def segment(self, name, p):
         """The part (P,) of vector `name` that belongs to parameter p."""
         return self.vector(name)[p._offset:p._offset + p.size]

@@ -77,6 +77,38 @@ class _LambdaPerBatch(LambdaCallback):
         self._call("on_batch_end", trainer, step, logs)
 
 
+class SWA(Callback):
+    """Stochastic weight averaging: the mean of the weights at the ends of epochs start, start + every, ... (counted from 0), which the
+    model holds after the fit. Izmailov et al. 2018, arXiv:1803.05407. Buffers such as BatchNorm's statistics stay those of the last epoch.
+    """
+
+    def __init__(self, start=0, every=1):
+        self.start, self.every = _count("start", start, 0), _count("every", every, 1)
+        self.averaged, self.weights = 0, None
+
+    def on_epoch_end(self, trainer, epoch, logs):
+        if epoch < self.start or (epoch - self.start) % self.every:
+            return
+        now = {name: p.numpy().astype("float64") for name, p in trainer.model.named_parameters()}
+        self.averaged += 1
+        if self.weights is None:
+            self.weights = now
+        else:
+            for name, value in self.weights.items():
+                value += (now[name] - value) / self.averaged
+
+    def on_train_end(self, trainer):
+        if self.weights is not None:
+            for name, p in trainer.model.named_parameters():
+                p.copy_(self.weights[name])
+
+    def state(self):
+        return {"averaged": self.averaged, **({} if self.weights is None else {"weights": self.weights})}
+
+    def load_state(self, state):
+        self.averaged, self.weights = state["averaged"], state.get("weights")
+
+
 class _Counting(Callback):
     """A callback that counts epochs. A fit that goes on where the last one ended goes on counting; any other starts anew."""
 

@@ -1,4 +1,5 @@
 """Saving and loading a Trainer: the typed description of model, optimizer and all state of training. files.py has the bytes."""
+import math
 import os
 import warnings
 
@@ -19,8 +20,23 @@ MODULES = {cls.__name__: cls for cls in (
     activations.LeakyReLU, activations.ELU, activations.GELU, activations.SiLU, activations.Softplus, activations.Softmax)}
 """Modules that a file may name; anything else is saved as its graph."""
 
-SCHEDULERS = {"StepLR": ("step_size", "gamma"), "ExponentialLR": ("gamma",)}
-"""Schedules that a file may hold, and what their constructors take; others hold functions, which the caller gives to `load`."""
+SCHEDULERS = {
+    "StepLR": {"step_size": "step_size", "gamma": "gamma"}, "MultiStepLR": {"milestones": "milestones", "gamma": "gamma"},
+    "ExponentialLR": {"gamma": "gamma"}, "InverseScalingLR": {"power": "power"},
+    "ConstantLR": {"factor": "multiplier", "total_iters": "total_iters"},
+    "LinearLR": {name: name for name in ("start_factor", "end_factor", "total_iters")},
+    "PolynomialLR": {"total_iters": "total_iters", "power": "power"}, "CosineAnnealingLR": {"T_max": "T_max", "eta_min": "eta_min"},
+    "CosineAnnealingWarmRestarts": {name: name for name in ("T_0", "T_mult", "eta_min")},
+    "ReduceLROnPlateau": {"mode": "mode", "factor": "multiplier", "patience": "patience", "threshold": "threshold",
+                          "threshold_mode": "threshold_mode", "cooldown": "cooldown", "min_lr": "min_lrs", "eps": "eps",
+                          "monitor": "monitor"},
+}
+"""Schedules that a file may hold: what their constructors take besides `option`, and the attribute that has it. Others hold functions
+or other schedules; the caller gives them to `load`."""
+
+ARGUMENTS = {"option": str, "mode": str, "threshold_mode": str, "monitor": (None, str), "milestones": [count], "min_lr": [number],
+             **dict.fromkeys(("step_size", "total_iters", "T_max", "T_0", "T_mult", "patience", "cooldown"), count)}
+"""Types of what they take, where it is not a number."""
 
 SIMPLE = (str, bool, number, None)
 GRAPH = {"inputs": [count], "output": count,
@@ -30,9 +46,10 @@ DESCRIPTION = {
     "model": ({"module": dict, "aliases": {str: str}}, {"graphs": {"train": GRAPH, "eval": GRAPH}, "aliases": {str: str}}),
     "loss": {"name": str, "config": {str: (*SIMPLE, [number])}},
     "optimizer": {"name": str, "steps": {str: count}, "groups": [{str: (*SIMPLE, [number], [str])}]},
-    "scheduler": (None, {"name": str, "config": {str: number}, "state": {"last_epoch": count, "base_lrs": [number]}}),
-    "trainer": {"seed": seed, "scheduler_interval": str, "clip_grad_norm": (None, number), "num_threads": (None, count),
-                "backend": (None, str)},
+    "scheduler": (None, {"name": str, "config": {str: (*SIMPLE, [number])}, "state": {str: (number, [number])}}),
+    "trainer": {"seed": seed, "scheduler_interval": str, "clip_grad_norm": (None, number), "clip_grad_value": (None, number),
+                "accumulate": count, "ema_decay": (None, number),
+                "num_threads": (None, count), "backend": (None, str)},
     "metrics": [str], "functions": [str], "callbacks": [{"name": str, "state": dict}],
     "table": (None, str),
     "state": {"epoch": count, "step": count, "position": count, "forwards": count, "history": {str: [(number, str)]},
@@ -68,8 +85,10 @@ def describe(trainer):
     optimizer.home()
     tensors = {f"model.{name}": np.array(p.numpy()) for name, p in model.named_parameters()}
     for p in optimizer.steps:
-        for s in optimizer.states:
+        for s in optimizer.states_of(p):
             tensors[f"optimizer.{s}.{names[id(p)]}"] = store.segment(f"{optimizer._id}/{s}", p).reshape(p.shape).copy()
+    if trainer.ema_decay is not None:
+        tensors |= {f"ema.{name}": store.segment("ema", p).reshape(p.shape).copy() for name, p in model.named_parameters()}
     partial = trainer.partial
     if partial is not None:
         tensors["partial.result"] = np.array(partial["result"])
@@ -84,7 +103,8 @@ def describe(trainer):
                                  for g in optimizer.param_groups]},
         "scheduler": _scheduler(trainer.scheduler),
         "trainer": {"seed": trainer.seed, "scheduler_interval": trainer.scheduler_interval,
-                    "clip_grad_norm": trainer.clip_grad_norm,
+                    "clip_grad_norm": trainer.clip_grad_norm, "clip_grad_value": trainer.clip_grad_value,
+                    "accumulate": trainer.accumulate, "ema_decay": trainer.ema_decay,
                     "num_threads": trainer.num_threads, "backend": trainer.backend},
         "metrics": [m for m in _list(trainer.metric_names) if isinstance(m, str)],
         "functions": [getattr(m, "__name__", type(m).__name__) for m in _list(trainer.metric_names) if not isinstance(m, str)],
@@ -129,10 +149,12 @@ def _scheduler(scheduler):
     if scheduler is None:
         return None
     name = type(scheduler).__name__
-    takes = SCHEDULERS.get(name, ()) if getattr(lr_scheduler, name, None) is type(scheduler) else ()
-    state = scheduler.state_dict()
-    return {"name": name, "config": {key: getattr(scheduler, key) for key in takes},
-            "state": {"last_epoch": state["last_epoch"], "base_lrs": list(state["base_lrs"])}}
+    takes = SCHEDULERS.get(name) if getattr(lr_scheduler, name, None) is type(scheduler) else None
+    config = {} if takes is None else {"option": scheduler.option, **{key: getattr(scheduler, held) for key, held in takes.items()}}
+    state = {key: list(value) if isinstance(value, list) else value for key, value in scheduler.state_dict().items()}
+    if not math.isfinite(state.get("best", 0.0)):
+        del state["best"]  # JSON has no infinity: nothing was seen yet
+    return {"name": name, "config": config, "state": state}
 
 
 def _callback(prefix, state, tensors):
@@ -176,6 +198,9 @@ def load(path, model=None, scheduler=None, metrics=None):
         _restore_scheduler(trainer, d["scheduler"], scheduler)
         _restore_state(trainer, d["state"], arrays)
         trainer.table = _table(d["table"])
+        if trainer.ema_decay is not None:
+            for name, p in model.named_parameters():
+                trainer.store.segment("ema", p)[...] = arrays.take(f"ema.{name}", p.shape).reshape(-1)
         trainer.restored = [(c["name"], _callback_state(f"callback.{i}", c["state"], arrays)) for i,
                             c in enumerate(d["callbacks"])]
         arrays.all_taken()
@@ -286,7 +311,7 @@ def _optimizer(d, params, arrays):
     for name, t in d["steps"].items():
         p = params[name]
         optimizer.steps[p] = t
-        for s in optimizer.states:
+        for s in optimizer.states_of(p):
             optimizer.store.segment(f"{optimizer._id}/{s}", p)[...] = arrays.take(f"optimizer.{s}.{name}", p.shape).reshape(-1)
     return optimizer
 
@@ -313,18 +338,16 @@ def _restore_scheduler(trainer, d, make):
         raise _Misfit(f"its {d['name']} holds a function, which no file does: give load(scheduler=lambda optimizer: ...)")
     if make is None:
         takes = _named(SCHEDULERS, "scheduler", d["name"])
-        typed(d["config"], dict.fromkeys(takes, number), "scheduler.config")
-        if not d["config"].get("step_size", 1) >= 1:
-            raise FileError(f"scheduler.config.step_size must be >= 1, got {d['config']['step_size']}")
-        config = {name: float(value) if name == "gamma" else value for name, value in d["config"].items()}
-        make = lambda optimizer: getattr(lr_scheduler, d["name"])(optimizer, **config)
-    rates = [group["lr"] for group in trainer.optimizer.param_groups]
+        typed(d["config"], {name: ARGUMENTS.get(name, number) for name in ("option", *takes)}, "scheduler.config")
+        make = lambda optimizer: getattr(lr_scheduler, d["name"])(optimizer, **d["config"])
+    rates = [dict(group) for group in trainer.optimizer.param_groups]
+    typed({key: d["state"].get(key) for key in ("last_epoch", "base_lrs")}, {"last_epoch": count, "base_lrs": [number]}, "scheduler.state")
     if len(d["state"]["base_lrs"]) != len(rates):
         raise FileError(f"scheduler.state.base_lrs must have one entry for each of the {len(rates)} groups")
     trainer.scheduler = make(trainer.optimizer)
-    trainer.scheduler.load_state_dict(d["state"])
-    for group, rate in zip(trainer.optimizer.param_groups, rates):
-        group["lr"] = rate  # as saved, also where someone changed it since the schedule last did
+    trainer.scheduler.load_state_dict({**trainer.scheduler.state_dict(), **d["state"]})
+    for group, saved in zip(trainer.optimizer.param_groups, rates):
+        group.update(saved)  # as saved, also where someone changed it since the schedule last did
 
 
 def _restore_state(trainer, d, arrays):

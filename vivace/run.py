@@ -97,6 +97,7 @@ class Epoch:
         self.result = np.zeros((self.steps, 2))
         self.output = np.empty((run.rows, run.outputs), run.plan.dtype) if run.emits else None
         self.table = np.zeros((self.steps, max(len(run.plan.columns), 1)))
+        self.begun, self.options = 0, None  # how often a schedule had stepped when the epoch began, and what it says for its steps
 
     def mean_loss(self, done):
         """Mean loss over the rows (by weight) of the first `done` steps."""
@@ -118,6 +119,8 @@ class Run:
     def go(self, epoch, start, stop, seconds, slice_steps=None):
         """Run steps start..stop of `epoch` until `seconds` are over; yields the next step after every slice of at most 100 ms."""
         position, told = (start, 0), start
+        if self.trainer.scheduled_ahead():
+            epoch.begun = self.trainer.scheduler.last_epoch - start
         deadline = time.monotonic() + seconds
         store = self.store
         while position[0] < stop:
@@ -146,6 +149,8 @@ class Run:
 
     def _engine(self, epoch, position, last, seconds):
         spaces = {**self.spaces, **self.trainer.optimizer.spaces(), R.ORDER: epoch.order, R.RESULT: epoch.result, R.OUTPUT: epoch.output}
+        if self.trainer.ema_decay is not None:
+            spaces[R.AVERAGE] = self.store.vector("ema")
         size = self.team.size
         if seconds != np.inf:
             size, seconds = self.team.next(seconds)
@@ -174,9 +179,19 @@ class Run:
     def _fill(self, epoch, first, stop):
         table, columns, trainer = epoch.table[first:stop], self.plan.columns, self.trainer
         done = trainer.optimizer.steps[self.plan.trained[0]] - self.plan.first_step if self.plan.trained else 0
-        trainer.optimizer.fill(table, columns, done)
+        trainer.optimizer.fill(table, columns, done, self._ahead(epoch, first, stop))
+        if "ema" in columns:  # the average begins as the weights after the first update
+            table[:, columns["ema"]] = np.where(trainer.step + np.arange(len(table)) == 0, 0.0, trainer.ema_decay)
         if "step" in columns:
             table[:, columns["step"]] = trainer.step + np.arange(len(table))
+
+    def _ahead(self, epoch, first, stop):
+        """What the schedule says for steps first..stop of the epoch, where it goes by steps and knows."""
+        if not self.trainer.scheduled_ahead():
+            return None
+        if epoch.options is None:
+            epoch.options = self.trainer.scheduler.over(epoch.begun, epoch.steps)
+        return [{name: values[first:stop] for name, values in group.items()} for group in epoch.options]
 
     # --- when something stops being finite
 
@@ -219,6 +234,7 @@ class Run:
         while place < target:
             index, step = place
             again = epoch if index == epoch.epoch else Epoch(self, index, trainer.order_of(index, self.rows))
+            again.begun = epoch.begun - (epoch.epoch - index) * epoch.steps
             while step < again.steps:
                 for group, saved in zip(trainer.optimizer.param_groups, options.get((index, step), ())):
                     group.update(saved)

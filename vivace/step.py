@@ -52,6 +52,8 @@ class Step:
         self.flops, self.alone = plan.flops(1), (trainer._threads() or threads.forced()) in (None, 1)
         self.result = np.zeros((1, 2))
         self.spaces = plan.full({R.RESULT: self.result, **trainer.optimizer.spaces()})
+        if trainer.ema_decay is not None:
+            self.spaces[R.AVERAGE] = trainer.store.vector("ema")
         self.door = None
         if hasattr(plan.book, "ready_rows") and (labels or trainer.loss.any_target):
             width = trainer._outputs([a.shape[1] for a in arrays])
@@ -94,6 +96,10 @@ class Step:
         optimizer.fill(self.table, plan.columns, optimizer.steps[plan.trained[0]] - plan.first_step)
         if "step" in plan.columns:
             self.table[:, plan.columns["step"]] = trainer.step + np.arange(AHEAD)
+        if "ema" in plan.columns:
+            self.table[:, plan.columns["ema"]] = trainer.ema_decay
+            if not trainer.step:
+                self.table[0, plan.columns["ema"]] = 0.0  # the average begins as the weights of the first step
 
     # --- the step
 

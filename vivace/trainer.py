@@ -1,6 +1,7 @@
 """Trainer: whole epochs in compiled code."""
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -11,11 +12,13 @@ from .door import Door
 from .history import History
 from .kernels import record as R
 from .nn import no_grad, random
+from .nn.accumulated import AccumulatedPlan, UpdatePlan
 from .nn.dtype import real_dtype
 from .nn.graph import trace
 from .nn.losses import Loss
 from .nn.module import Module
 from .nn.optim import Optimizer
+from .nn.optim.lr_scheduler import ReduceLROnPlateau
 from .nn.plan import Data, Plan
 from .nn.store import Store
 from .progress import Progress
@@ -52,26 +55,36 @@ class Trainer:
 
     metrics: names (accuracy, r2, mae, rmse) or functions f(prediction, target). precision: None follows the model; "float32" or
     "float64" convert it in place. scheduler: an optim.lr_scheduler, stepped per "epoch" or per "step" (scheduler_interval).
-    clip_grad_norm: largest norm of the whole gradient. num_threads: None chooses, n is obeyed exactly. backend: "cython", "numba",
+    clip_grad_norm: largest norm of the whole gradient; clip_grad_value: largest magnitude of each of its elements, after
+    that. accumulate: batches whose gradients are added up for one update, which is that of a batch of all their rows. ema_decay d:
+    keep average = d average + (1 - d) weights after every update; `with trainer.averaged():` puts it in place.
+    num_threads: None chooses, n is obeyed exactly. backend: "cython", "numba",
     "numpy"; None is the process default. seed feeds shuffling, splitting and dropout; None draws one from manual_seed's generator.
     table: None, or the vivace.table.TableEncoder that makes the model's inputs; it is saved with the trainer.
     """
 
     def __init__(self, model, loss, optimizer, *, metrics=None, precision=None, scheduler=None, scheduler_interval="epoch",
-                 clip_grad_norm=None, num_threads=None, backend=None, seed=None):
+                 clip_grad_norm=None, num_threads=None, backend=None, seed=None, clip_grad_value=None,
+                 accumulate=1, ema_decay=None):
         for name, value, kind in (("model", model, Module), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
             if not isinstance(value, kind):
                 raise TypeError(f"{name} must be a {kind.__module__.removesuffix('.module')}.{kind.__name__}, got {type(value).__name__}")
         if scheduler_interval not in ("epoch", "step"):
             raise ValueError(f"scheduler_interval must be 'epoch' or 'step', got {scheduler_interval!r}")
-        if clip_grad_norm is not None:
-            prepare.positive("clip_grad_norm", clip_grad_norm)
+        for name, value in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
+            if value is not None:
+                prepare.positive(name, value)
+        if isinstance(scheduler, ReduceLROnPlateau) and scheduler_interval == "step":
+            raise ValueError("ReduceLROnPlateau needs scheduler_interval='epoch': it goes by the epoch's logs")
         if seed is not None and prepare.count("seed", seed, 0) >= 1 << 64:
             raise ValueError(f"seed must be below 2^64, got {seed!r}")
         threads.check(num_threads)
         self.model, self.loss, self.optimizer, self.scheduler = model, loss, optimizer, scheduler
         self.metrics, self.metric_names = scores.resolve(metrics), metrics
         self.scheduler_interval, self.clip_grad_norm, self.num_threads = scheduler_interval, clip_grad_norm, num_threads
+        self.clip_grad_value, self.accumulate, self.ema_decay = clip_grad_value, prepare.count("accumulate", accumulate), ema_decay
+        if ema_decay is not None and not (prepare.real(ema_decay) and 0 <= ema_decay < 1):
+            raise ValueError(f"ema_decay must be None or a number >= 0 and < 1, got {ema_decay!r}")
         self.book = kernels.get(backend)
         self.backend = backend
         self.seed = random.draw_seed() if seed is None else int(seed)
@@ -107,17 +120,25 @@ class Trainer:
             self._plans[key] = make()
         return self._plans[key]
 
-    def _training_plan(self, widths, batch, data, emits):
+    def _training_plan(self, widths, batch, data, emits, accumulate=1):
+        if self.optimizer.whole:
+            raise TypeError(f"{type(self.optimizer).__name__} works on all rows at once, not in steps on batches: use fit")
         self.optimizer.home()
         store = self.store
         graph, text = self._traced(widths, True)
         key = ("train", text, batch, data.key(), emits, self.optimizer.signature(), str(self.loss.config()), self.seed,
-               self.clip_grad_norm)
+               self.clip_grad_norm, self.clip_grad_value, self.ema_decay is None, accumulate)
 
         def make():
             z, logits = self.loss.source(graph.output)
-            plan = Plan(graph, store, self.book, batch, data, (self.loss.operation(data.targets == "int", logits), z), self.optimizer,
-                        self.seed, emits, clip_norm=self.clip_grad_norm)
+            loss = self.loss.operation(data.targets == "int", logits), z
+            last = dict(clip_norm=self.clip_grad_norm, clip_value=float(self.clip_grad_value or 0), averages=self.ema_decay is not None)
+            if accumulate == 1:
+                plan = Plan(graph, store, self.book, batch, data, loss, self.optimizer, self.seed, emits, **last)
+            else:
+                params = [p for p in self.optimizer.steps if p.requires_grad]
+                inner = Plan(graph, store, self.book, batch, data, loss, None, self.seed, emits, gradients=params, total=True)
+                plan = AccumulatedPlan(inner, UpdatePlan(inner, self.optimizer, **last), accumulate, self.loss.reduction == "mean")
             if not plan.trained:
                 raise ValueError("no parameter of the model is trained: all are frozen, or the optimizer holds none of them")
             plan.first_steps = {p: self.optimizer.steps[p] for p in plan.trained}
@@ -130,6 +151,20 @@ class Trainer:
             plan = self._cached(key, make)
         self._train_plan = plan
         return plan
+
+    def gradient_plan(self, widths, batch, data, total):
+        """The plan of a step that ends with the gradients of all trained parameters in the flat vector (nn.plan.Plan, `gradients`)."""
+        store = self.store
+        params = [p for p in store.params if p.requires_grad]
+        if not params:
+            raise ValueError("no parameter of the model is trained: all are frozen")
+        graph, text = self._traced(widths, True)
+
+        def make():
+            z, logits = self.loss.source(graph.output)
+            loss = self.loss.operation(data.targets == "int", logits), z
+            return Plan(graph, store, self.book, batch, data, loss, None, self.seed, False, gradients=params, total=total)
+        return self._cached(("gradients", text, batch, data.key(), str(self.loss.config()), self.seed, total), make)
 
     def _prediction_plan(self, widths):
         store = self.store
@@ -247,8 +282,12 @@ class Trainer:
         return *rows(np.sort(order[held:])), rows(np.sort(order[:held]))
 
     def _fit(self, arrays, target, weight, validation, epochs, batch, watchers, verbose, max_time):
+        if self.optimizer.whole:
+            from .whole import fit_whole
+            return fit_whole(self, arrays, target, weight, validation, epochs, watchers, verbose, max_time)
         data = Data([a.dtype for a in arrays], True, "int" if target.dtype == np.int64 else target.shape[1], weight is not None)
-        plan = self._training_plan([a.shape[1] for a in arrays], batch, data, bool(self.metrics))
+        plan = self._training_plan([a.shape[1] for a in arrays], batch, data, bool(self.metrics), self.accumulate)
+        batch = min(batch * self.accumulate, len(target))
         rows, first = len(target), self.epoch
         spaces = {R.INPUT + i: a for i, a in enumerate(arrays)} | {R.TARGET: target, R.WEIGHT: weight}
         begin = time.monotonic()
@@ -286,14 +325,18 @@ class Trainer:
             watcher.on_epoch_begin(self, self.epoch)
         per_batch = [w for w in watchers if type(w).on_batch_end is not cb.Callback.on_batch_end]
         by_step = self.scheduler is not None and self.scheduler_interval == "step"
+        ahead = self.scheduled_ahead()
         began = time.monotonic()
         try:
-            done = start
-            for done in run.go(epoch, start, epoch.steps, deadline - began, 1 if per_batch or by_step else None):
+            done = before = start
+            for done in run.go(epoch, start, epoch.steps, deadline - began, 1 if per_batch or by_step and not ahead else None):
                 self._keep(epoch, run, done)
                 progress.update(self.epoch, min(done * run.batch, run.rows), epoch.mean_loss(done))
-                if by_step:
+                if ahead:
+                    self.scheduler.advance(done - before)
+                elif by_step:
                     self.scheduler.step()
+                before = done
                 for watcher in per_batch:
                     total, part = epoch.result[done - 1]
                     watcher.on_batch_end(self, done - 1, {"loss": total / part if part else 0.0})
@@ -301,6 +344,8 @@ class Trainer:
                     break
         finally:
             self._seconds += time.monotonic() - began
+            if ahead and self.position != before:  # steps before an error that nobody was told of, or back to the last finite ones
+                self.scheduler.advance(self.position - before)
         if time.monotonic() >= deadline:
             self.stop_training, self.stop_reason = True, "max_time"
         if not prepare.finite(run.store.vectors["data"]):
@@ -338,13 +383,26 @@ class Trainer:
                 logs |= {f"val_{name}": value for name, value in self._evaluate(*validation).items()}
         logs |= {"lr": self.optimizer.param_groups[0]["lr"], "seconds": seconds, "samples_per_second": run.rows / max(seconds, 1e-9)}
         if self.scheduler is not None and self.scheduler_interval == "epoch":
-            self.scheduler.step()
+            self._step_scheduler(logs)
         # from here to the callbacks nothing can raise: either all of the epoch's end is written down, or none
         self.epoch, self.position, self.partial = self.epoch + 1, 0, None
         self.history.append(logs)
         for watcher in watchers:
             watcher.on_epoch_end(self, self.epoch - 1, logs)
         progress.end_epoch(self.epoch - 1, logs)
+
+    def scheduled_ahead(self):
+        """Whether the schedule goes by steps and knows its values ahead, so that a run need not stop for it."""
+        return self.scheduler is not None and self.scheduler_interval == "step" and self.scheduler.ahead
+
+    def _step_scheduler(self, logs):
+        if not isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step()
+            return
+        name = self.scheduler.monitor or ("val_loss" if "val_loss" in logs else "loss")
+        if name not in logs:
+            raise ValueError(f"monitor must name an entry of the logs, which are {', '.join(logs)}, got {name!r}")
+        self.scheduler.step(logs[name])
 
     def _scores(self, prediction, target, weight):
         return {name: metric(prediction, target, weight, self._threshold(prediction)) for name, metric in self.metrics}
@@ -356,6 +414,27 @@ class Trainer:
         """step(xb, yb, sample_weight=None) -> loss: one compiled step on a batch of at most `batch_size` rows, for custom loops."""
         from .step import Step
         return Step(self, prepare.count("batch_size", batch_size))
+
+    @contextmanager
+    def averaged(self):
+        """Within it the model holds the moving average of its weights (Trainer(ema_decay=)): evaluate, predict or copy them."""
+        if self.ema_decay is None or not self.step:
+            raise RuntimeError("there is no average of weights: give Trainer(ema_decay=) and fit")
+        store = self.store
+        with self._lock:
+            kept = store.vectors["data"].copy()
+            store.vectors["data"][...] = store.vector("ema")
+            store.version += 1
+            try:
+                yield self.model
+            finally:
+                store.vectors["data"][...] = kept
+                store.version += 1
+
+    def objective(self, X, y, sample_weight=None, *, l2=0.0, batch_size=None):
+        """The loss over X, y as a function of the flat weights, with value_and_grad(flat): see vivace.objective.Objective."""
+        from .objective import objective
+        return objective(self, X, y, sample_weight, l2=l2, batch_size=batch_size)
 
     # --- prediction
 

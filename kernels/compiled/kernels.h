@@ -2,6 +2,7 @@
 #ifndef VV_KERNELS_H
 #define VV_KERNELS_H
 #undef I /* complex.h, which NumPy includes, takes the letter; here it is the number of inputs */
+#include "args.h"
 #include "philox.h"
 #include "simd.h"
 #include "team.h"
@@ -23,4 +24,26 @@ enum { CHUNK = 128, TILE_ROWS = 16, TILE_COLUMNS = 1024 }; /* contract.py has th
 #undef T
 #undef REAL
 #undef LANES
+
+/* entries that read their arguments themselves */
+#define ENTRY(NAME)                                                                                                            \
+    static void NAME##_entry(vv_args *a, ptrdiff_t lo, ptrdiff_t hi) {                                                         \
+        if (a->real == 0) NAME##_f32(a, lo, hi);                                                                               \
+        else NAME##_f64(a, lo, hi);                                                                                            \
+    }
+ENTRY(sgd_update)
+ENTRY(adagrad_update)
+ENTRY(adadelta_update)
+ENTRY(rmsprop_update)
+ENTRY(rprop_update)
+ENTRY(adam_update)
+ENTRY(adamw_update)
+ENTRY(adamax_update)
+ENTRY(nadam_update)
+ENTRY(radam_update)
+ENTRY(lion_update)
+ENTRY(average_update)
+ENTRY(accumulate)
+ENTRY(limit_rows)
+#undef ENTRY
 #endif

@@ -274,35 +274,7 @@ DEFINE_COLUMN_LOSS(binary_cross_entropy, O,
 DEFINE_COLUMN_LOSS(binary_cross_entropy_logits, O, , F(select)(p > 0, p, zero) - p * q + F(log1p)(F(exp)(-F(abs)(p))),
                    F(sigmoid)(p) - q)
 
-/* --- optimizer updates of n consecutive elements; hyperparameters are rounded to the type once */
-static void F(sgd)(const REAL *g, REAL *p, REAL *m, ptrdiff_t n, REAL lr, REAL momentum, REAL undamped, REAL decay, int nesterov,
-                   int first) {
-    const VEC step = F(all)(lr), mu = F(all)(momentum), take = F(all)(undamped), wd = F(all)(decay);
-    EACH(i, n) {
-        VEC w = LOAD(p, i, n), d = LOAD(g, i, n) + wd * w;
-        if (momentum != 0) {
-            VEC v = first ? d : mu * LOAD(m, i, n) + take * d;
-            STORE(m, i, n, v);
-            d = nesterov ? d + mu * v : v;
-        }
-        STORE(p, i, n, w - step * d);
-    }
-}
-/* shrink is 1 - lr weight_decay (AdamW) or 1; decay the weight decay of the gradient, where it is coupled (Adam): 0 times an infinite
-   weight would be NaN */
-static void F(adam)(const REAL *g, REAL *p, REAL *m, REAL *v, ptrdiff_t n, REAL shrink, REAL decay, REAL beta1, REAL rest1, REAL beta2,
-                    REAL rest2, REAL eps, REAL step, REAL root, int coupled) {
-    const VEC s = F(all)(shrink), wd = F(all)(decay), b1 = F(all)(beta1), r1 = F(all)(rest1), b2 = F(all)(beta2), r2 = F(all)(rest2),
-              e = F(all)(eps), lr = F(all)(step), c = F(all)(root);
-    EACH(i, n) {
-        VEC w = LOAD(p, i, n) * s, d = LOAD(g, i, n);
-        if (coupled) d += wd * w;
-        VEC mean = b1 * LOAD(m, i, n) + r1 * d, square = b2 * LOAD(v, i, n) + r2 * d * d;
-        STORE(m, i, n, mean);
-        STORE(v, i, n, square);
-        STORE(p, i, n, w - lr * (mean / (F(sqrt)(square) * c + e)));
-    }
-}
+#include "optimizers.h"
 #undef PART
 #undef LOAD
 #undef STORE

@@ -1,68 +1,446 @@
-"""Learning rates over time: PyTorch's schedules. step() once an epoch (or once an update, as the Trainer is told)."""
+"""Hyperparameters over time: PyTorch's schedules. step() once an epoch, or once an update, as the Trainer is told.
+
+A schedule is a function of how often it stepped: values(step, base) gives what a group's option is after `step` steps from its initial
+value `base`, for one step or for an array of them. So a compiled epoch knows its rates ahead; and a schedule that was loaded, chained
+or begun later in a sequence needs nothing but the number of its step. `option` names what is scheduled: "lr", "weight_decay",
+"momentum" and any other number of the groups, or "beta1".
+"""
+import bisect
+import math
+
+import numpy as np
 
 
 class LRScheduler:
-    """Base: lr of each group = factor(step) * its initial lr."""
+    """Base: option of each group = initial * factor(step)."""
 
-    def __init__(self, optimizer):
-        self.optimizer = optimizer
-        self.base_lrs = [group["lr"] for group in optimizer.param_groups]
-        self.last_epoch = -1
-        self.step()
+    ahead = True  # values are a function of the step alone; False for a class with a step() of its own
+
+    def __init_subclass__(cls, **rest):
+        super().__init_subclass__(**rest)
+        if "step" in cls.__dict__:
+            cls.ahead = False
+
+    def __init__(self, optimizer, option="lr"):
+        self.optimizer, self.option = optimizer, option
+        self.base_lrs = [initial(optimizer, index, option) for index in range(len(optimizer.param_groups))]
+        self.last_epoch = 0
+        self._write()
 
     def factor(self, step):
-        """What the initial learning rate is multiplied with after `step` steps."""
+        """What the initial value is multiplied with after `step` steps."""
         raise NotImplementedError
+
+    def values(self, step, base):
+        """The option after `step` steps (a number or an array) from its initial value `base`."""
+        return base * self.factor(step)
+
+    def options(self, step):
+        """[{option: value} of each group] after `step` steps, a number or an array."""
+        return [{self.option: self.values(step, base)} for base in self.base_lrs]
+
+    def over(self, first, count):
+        """[{option: array (count,)} of each group] for the steps first, first + 1, ..."""
+        steps = first + np.arange(count)
+        if type(self).__module__ != __name__:  # a user's class may know single numbers only
+            return _stacked([self.options(int(step)) for step in steps])
+        return [{name: np.broadcast_to(value, count) for name, value in values.items()} for values in self.options(steps)]
 
     def step(self):
         """Go on by one."""
-        self.last_epoch += 1
-        for group, base in zip(self.optimizer.param_groups, self.base_lrs):
-            group["lr"] = base * self.factor(self.last_epoch)
+        self.advance(1)
+
+    def advance(self, steps):
+        """Go on by `steps`."""
+        self.last_epoch += steps
+        self._write()
+
+    def _write(self):
+        for group, values in zip(self.optimizer.param_groups, self.options(self.last_epoch)):
+            write(group, {name: float(value) for name, value in values.items()})
 
     def get_last_lr(self):
-        """The learning rates in use."""
-        return [group["lr"] for group in self.optimizer.param_groups]
+        """The values in use."""
+        return [read(group, self.option) for group in self.optimizer.param_groups]
 
     def state_dict(self):
-        """Position and initial learning rates."""
+        """Position and initial values."""
         return {"last_epoch": self.last_epoch, "base_lrs": list(self.base_lrs)}
 
     def load_state_dict(self, state):
         """Take over what state_dict() gave."""
         self.last_epoch, self.base_lrs = int(state["last_epoch"]), list(state["base_lrs"])
-        for group, base in zip(self.optimizer.param_groups, self.base_lrs):
-            group["lr"] = base * self.factor(self.last_epoch)
+        self.optimizer.initial_options.update({(index, self.option): base for index, base in enumerate(self.base_lrs)})
+        self._write()
+
+
+def read(group, option):
+    """The value of an option of a group; "beta1" is the first of its betas."""
+    if option == "beta1":
+        return group["betas"][0]
+    if option not in group:
+        raise ValueError(f"option must be one of {', '.join(k for k in group if k != 'params')} or beta1, got {option!r}")
+    return group[option]
+
+
+def write(group, values):
+    """Write {option: value} into a group."""
+    for option, value in values.items():
+        if option == "beta1":
+            group["betas"] = (value, *group["betas"][1:])
+        else:
+            group[option] = value
+
+
+def initial(optimizer, index, option):
+    """The value that an option of a group had before the first schedule of it."""
+    return optimizer.initial_options.setdefault((index, option), read(optimizer.param_groups[index], option))
+
+
+def per_group(name, value, optimizer):
+    """`value` for each group: a number for all, or a list."""
+    values = list(value) if isinstance(value, (list, tuple)) else [value] * len(optimizer.param_groups)
+    if len(values) != len(optimizer.param_groups):
+        raise ValueError(f"{name} must have one value for each of the {len(optimizer.param_groups)} groups, got {len(values)}")
+    return values
+
+
+def at_least_one(name, value):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} must be an int >= 1, got {value!r}")
+    return int(value)
 
 
 class LambdaLR(LRScheduler):
-    """lr = initial * lr_lambda(step)"""
+    """lr = initial * lr_lambda(step); lr_lambda: one function, or a list with one for each group"""
 
-    def __init__(self, optimizer, lr_lambda):
+    def __init__(self, optimizer, lr_lambda, option="lr"):
         self.lr_lambda = lr_lambda
-        super().__init__(optimizer)
+        self.functions = per_group("lr_lambda", lr_lambda, optimizer)
+        super().__init__(optimizer, option)
 
-    def factor(self, step):
-        return self.lr_lambda(step)
+    def options(self, step):
+        return [{self.option: base * _each(f, step)} for base, f in zip(self.base_lrs, self.functions)]
+
+
+def _each(function, step):
+    return np.array([function(int(s)) for s in step]) if np.ndim(step) else function(step)
+
+
+class MultiplicativeLR(LambdaLR):
+    """lr = initial * product of lr_lambda(1), ..., lr_lambda(step)"""
+
+    def options(self, step):
+        def product(function):
+            factors = np.cumprod([1.0] + [function(s) for s in range(1, int(np.max(step)) + 1)])
+            return factors[step]
+        return [{self.option: base * product(f)} for base, f in zip(self.base_lrs, self.functions)]
 
 
 class StepLR(LRScheduler):
     """lr = initial * gamma ** floor(step / step_size)"""
 
-    def __init__(self, optimizer, step_size, gamma=0.1):
-        self.step_size, self.gamma = step_size, gamma
-        super().__init__(optimizer)
+    def __init__(self, optimizer, step_size, gamma=0.1, option="lr"):
+        self.step_size, self.gamma = at_least_one("step_size", step_size), gamma
+        super().__init__(optimizer, option)
 
     def factor(self, step):
         return self.gamma ** (step // self.step_size)
 
 
+class MultiStepLR(LRScheduler):
+    """lr = initial * gamma ** (number of milestones <= step)"""
+
+    def __init__(self, optimizer, milestones, gamma=0.1, option="lr"):
+        self.milestones, self.gamma = sorted(milestones), gamma
+        super().__init__(optimizer, option)
+
+    def factor(self, step):
+        return self.gamma ** np.searchsorted(self.milestones, step, side="right")
+
+
 class ExponentialLR(LRScheduler):
     """lr = initial * gamma ** step"""
 
-    def __init__(self, optimizer, gamma):
+    def __init__(self, optimizer, gamma, option="lr"):
         self.gamma = gamma
-        super().__init__(optimizer)
+        super().__init__(optimizer, option)
 
     def factor(self, step):
-        return self.gamma ** step
+        return self.gamma ** (step * 1.0)
+
+
+class InverseScalingLR(LRScheduler):
+    """lr = initial / (step + 1) ** power: scikit-learn's "invscaling" """
+
+    def __init__(self, optimizer, power=0.5, option="lr"):
+        self.power = power
+        super().__init__(optimizer, option)
+
+    def factor(self, step):
+        return (step + 1.0) ** -self.power
+
+
+class ConstantLR(LRScheduler):
+    """lr = initial * factor for the first total_iters steps, then initial"""
+
+    def __init__(self, optimizer, factor=1.0 / 3, total_iters=5, option="lr"):
+        self.multiplier, self.total_iters = factor, total_iters
+        super().__init__(optimizer, option)
+
+    def factor(self, step):
+        return np.where(np.asarray(step) >= self.total_iters, 1.0, self.multiplier)
+
+
+class LinearLR(LRScheduler):
+    """lr = initial * (start_factor + (end_factor - start_factor) min(step, total_iters) / total_iters): a linear warm-up"""
+
+    def __init__(self, optimizer, start_factor=1.0 / 3, end_factor=1.0, total_iters=5, option="lr"):
+        if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
+            raise ValueError(f"start_factor must be in (0, 1] and end_factor in [0, 1], got {start_factor!r} and {end_factor!r}")
+        self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, at_least_one("total_iters", total_iters)
+        super().__init__(optimizer, option)
+
+    def factor(self, step):
+        return self.start_factor + (self.end_factor - self.start_factor) * np.minimum(step, self.total_iters) / self.total_iters
+
+
+class PolynomialLR(LRScheduler):
+    """lr = initial * (1 - min(step, total_iters) / total_iters) ** power"""
+
+    def __init__(self, optimizer, total_iters=5, power=1.0, option="lr"):
+        self.total_iters, self.power = at_least_one("total_iters", total_iters), power
+        super().__init__(optimizer, option)
+
+    def factor(self, step):
+        return (1 - np.minimum(step, self.total_iters) / self.total_iters) ** self.power
+
+
+class CosineAnnealingLR(LRScheduler):
+    """lr = eta_min + (initial - eta_min) (1 + cos(pi step / T_max)) / 2. Loshchilov and Hutter 2017, arXiv:1608.03983"""
+
+    def __init__(self, optimizer, T_max, eta_min=0.0, option="lr"):
+        self.T_max, self.eta_min = at_least_one("T_max", T_max), eta_min
+        super().__init__(optimizer, option)
+
+    def values(self, step, base):
+        return self.eta_min + (base - self.eta_min) * (1 + np.cos(math.pi * step / self.T_max)) / 2
+
+
+class CosineAnnealingWarmRestarts(LRScheduler):
+    """Cosine annealing begun anew after T_0 steps, then after T_0 T_mult, T_0 T_mult², ... Loshchilov and Hutter 2017"""
+
+    def __init__(self, optimizer, T_0, T_mult=1, eta_min=0.0, option="lr"):
+        self.T_0, self.T_mult, self.eta_min = at_least_one("T_0", T_0), at_least_one("T_mult", T_mult), eta_min
+        super().__init__(optimizer, option)
+
+    def values(self, step, base):
+        if self.T_mult == 1:
+            return self.eta_min + (base - self.eta_min) * (1 + np.cos(math.pi * (step % self.T_0) / self.T_0)) / 2
+        starts, lengths = [0], [self.T_0]
+        while starts[-1] + lengths[-1] <= np.max(step):
+            starts.append(starts[-1] + lengths[-1])
+            lengths.append(lengths[-1] * self.T_mult)
+        cycle = np.searchsorted(starts, step, side="right") - 1
+        done = (step - np.array(starts)[cycle]) / np.array(lengths)[cycle]
+        return self.eta_min + (base - self.eta_min) * (1 + np.cos(math.pi * done)) / 2
+
+
+class _Cycles(LRScheduler):
+    """Schedules that move momentum (beta1 where the optimizer has betas) against the learning rate."""
+
+    def _momentum(self, cycle_momentum, base_momentum, max_momentum):
+        self.moved = None
+        if cycle_momentum:
+            names = self.optimizer.defaults
+            if "momentum" not in names and "betas" not in names:
+                raise ValueError(f"cycle_momentum=True needs an optimizer with momentum or betas, got {type(self.optimizer).__name__}")
+            self.moved = "beta1" if "betas" in names else "momentum"
+            self.low = per_group("base_momentum", base_momentum, self.optimizer)
+            self.high = per_group("max_momentum", max_momentum, self.optimizer)
+
+
+class OneCycleLR(_Cycles):
+    """From max_lr / div_factor up to max_lr over pct_start of total_steps, then down to max_lr / div_factor / final_div_factor
+
+    momentum (or beta1) goes the other way, max_momentum -> base_momentum -> max_momentum. three_phase: down to the initial rate in as
+    many steps as up, and to the end in the rest. anneal_strategy: "cos" or "linear". Smith and Topin 2018, arXiv:1708.07120.
+    """
+
+    def __init__(self, optimizer, max_lr, total_steps=None, epochs=None, steps_per_epoch=None, pct_start=0.3, anneal_strategy="cos",
+                 cycle_momentum=True, base_momentum=0.85, max_momentum=0.95, div_factor=25.0, final_div_factor=1e4, three_phase=False):
+        if total_steps is None:
+            if epochs is None or steps_per_epoch is None:
+                raise ValueError("OneCycleLR needs total_steps, or epochs and steps_per_epoch")
+            total_steps = at_least_one("epochs", epochs) * at_least_one("steps_per_epoch", steps_per_epoch)
+        if anneal_strategy not in ("cos", "linear"):
+            raise ValueError(f"anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}")
+        if not 0 <= pct_start <= 1:
+            raise ValueError(f"pct_start must be in 0..1, got {pct_start!r}")
+        self.total_steps, self.anneal_strategy = at_least_one("total_steps", total_steps), anneal_strategy
+        self.optimizer, self.max_lrs, self.div_factor = optimizer, per_group("max_lr", max_lr, optimizer), div_factor
+        self.final_div_factor, up = final_div_factor, pct_start * total_steps - 1
+        self.ends = [up, 2 * up, total_steps - 1.0] if three_phase else [up, total_steps - 1.0]
+        self._momentum(cycle_momentum, base_momentum, max_momentum)
+        super().__init__(optimizer)
+
+    def options(self, step):
+        if np.max(step) > self.total_steps:
+            raise ValueError(f"OneCycleLR was made for total_steps = {self.total_steps} and is asked for step {np.max(step)}")
+        found = []
+        for index, top in enumerate(self.max_lrs):
+            start = top / self.div_factor
+            rates = [start, top, *[start] * (len(self.ends) - 2), start / self.final_div_factor]
+            found.append({"lr": self._through(rates, step)})
+            if self.moved:
+                low, high = self.low[index], self.high[index]
+                found[-1][self.moved] = self._through([high, low, *[high] * (len(self.ends) - 1)], step)
+        return found
+
+    def _through(self, corners, step):
+        phase = np.minimum(np.searchsorted(self.ends, step, side="left"), len(self.ends) - 1)
+        starts, ends, corners = np.array([0.0, *self.ends[:-1]]), np.array(self.ends), np.array(corners)
+        part = (step - starts[phase]) / (ends[phase] - starts[phase])
+        a, b = corners[phase], corners[phase + 1]
+        return b + (a - b) / 2 * (np.cos(math.pi * part) + 1) if self.anneal_strategy == "cos" else (b - a) * part + a
+
+
+class CyclicLR(_Cycles):
+    """Between base_lr and max_lr, up in step_size_up steps and down in step_size_down, momentum (or beta1) the other way
+
+    mode: "triangular"; "triangular2", the height halved every cycle; "exp_range", the height times gamma ** step; or scale_fn(x), x the
+    number of the cycle from 1, or the step with scale_mode="iterations". Smith 2017, arXiv:1506.01186.
+    """
+
+    def __init__(self, optimizer, base_lr, max_lr, step_size_up=2000, step_size_down=None, mode="triangular", gamma=1.0, scale_fn=None,
+                 scale_mode="cycle", cycle_momentum=True, base_momentum=0.8, max_momentum=0.9):
+        if scale_fn is None and mode not in ("triangular", "triangular2", "exp_range"):
+            raise ValueError(f"mode must be 'triangular', 'triangular2' or 'exp_range', got {mode!r}")
+        self.optimizer, self.low_lrs = optimizer, per_group("base_lr", base_lr, optimizer)
+        self.max_lrs, self.mode, self.gamma = per_group("max_lr", max_lr, optimizer), mode, gamma
+        self.scale_fn, self.scale_mode = scale_fn, scale_mode
+        self.up = float(step_size_up)
+        self.size = self.up + float(step_size_up if step_size_down is None else step_size_down)
+        self._momentum(cycle_momentum, base_momentum, max_momentum)
+        super().__init__(optimizer)
+
+    def _height(self, step, cycle):
+        if self.scale_fn is not None:
+            return _each(self.scale_fn, cycle if self.scale_mode == "cycle" else step)
+        if self.mode == "exp_range":
+            return self.gamma ** (step * 1.0)
+        return 1.0 if self.mode == "triangular" else 0.5 ** (cycle - 1)
+
+    def options(self, step):
+        cycle = np.floor(1 + step / self.size)
+        x, turn = 1 + step / self.size - cycle, self.up / self.size
+        part = np.where(x <= turn, x / turn, (x - 1) / (turn - 1)) * self._height(step, cycle)
+        found = [{"lr": low + (high - low) * part} for low, high in zip(self.low_lrs, self.max_lrs)]
+        if self.moved:
+            for values, low, high in zip(found, self.low, self.high):
+                values[self.moved] = high - (high - low) * part
+        return found
+
+
+class SequentialLR(LRScheduler):
+    """schedulers[0] until milestones[0] steps, then schedulers[1] from its beginning, and so on"""
+
+    def __init__(self, optimizer, schedulers, milestones):
+        _composed(optimizer, schedulers)
+        if len(milestones) != len(schedulers) - 1:
+            raise ValueError(f"milestones must be one fewer than the {len(schedulers)} schedulers, got {len(milestones)}")
+        self.schedulers, self.milestones = list(schedulers), list(milestones)
+        super().__init__(optimizer)
+
+    def options(self, step):
+        if np.ndim(step):
+            return _stacked([self.options(int(s)) for s in step])
+        index = bisect.bisect_right(self.milestones, step)
+        return self.schedulers[index].options(step - (self.milestones[index - 1] if index else 0))
+
+
+class ChainedScheduler(LRScheduler):
+    """All schedulers at once: the initial value times the product of what each would multiply it with"""
+
+    def __init__(self, schedulers, optimizer=None):
+        optimizer = schedulers[0].optimizer if optimizer is None and schedulers else optimizer
+        _composed(optimizer, schedulers)
+        self.schedulers = list(schedulers)
+        super().__init__(optimizer)
+
+    def options(self, step):
+        found = [dict(values) for values in self.schedulers[0].options(step)]
+        for scheduler in self.schedulers[1:]:
+            for index, values in enumerate(scheduler.options(step)):
+                for option, value in values.items():
+                    base = initial(self.optimizer, index, option)
+                    found[index][option] = found[index][option] * (value / base) if option in found[index] else value
+        return found
+
+
+def _stacked(rows):
+    """Per-step lists of {option: value}, as one list of {option: array}."""
+    return [{option: np.array([row[index][option] for row in rows]) for option in rows[0][index]} for index in range(len(rows[0]))]
+
+
+def _composed(optimizer, schedulers):
+    if not schedulers:
+        raise ValueError("schedulers must hold at least one schedule, got none")
+    for scheduler in schedulers:
+        if not isinstance(scheduler, LRScheduler) or not scheduler.ahead:
+            raise TypeError(f"schedulers must be schedules that need no metric, got {type(scheduler).__name__}")
+        if scheduler.optimizer is not optimizer:
+            raise ValueError(f"schedulers must all belong to the given optimizer, {type(scheduler).__name__} does not")
+
+
+class ReduceLROnPlateau(LRScheduler):
+    """lr *= factor when step(metric) has not improved for more than `patience` calls in a row
+
+    mode "min" or "max"; better means by more than threshold, relative ("rel") or absolute ("abs"); after a cut `cooldown` calls do not
+    count. The rate stays >= min_lr; changes below eps are not made. In the Trainer the metric is the entry `monitor` of the epoch's
+    logs; None: val_loss, or loss without validation data.
+    """
+
+    def __init__(self, optimizer, mode="min", factor=0.1, patience=10, threshold=1e-4, threshold_mode="rel", cooldown=0, min_lr=0.0,
+                 eps=1e-8, monitor=None, option="lr"):
+        if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
+            raise ValueError(f"mode must be 'min' or 'max' and threshold_mode 'rel' or 'abs', got {mode!r} and {threshold_mode!r}")
+        if not 0 <= factor < 1:
+            raise ValueError(f"factor must be >= 0 and < 1, got {factor!r}")
+        self.mode, self.multiplier, self.patience, self.threshold, self.threshold_mode = mode, factor, patience, threshold, threshold_mode
+        self.cooldown, self.min_lrs, self.eps, self.monitor = cooldown, per_group("min_lr", min_lr, optimizer), eps, monitor
+        self.best, self.num_bad_epochs, self.cooldown_counter = math.inf if mode == "min" else -math.inf, 0, 0
+        super().__init__(optimizer, option)
+
+    def _write(self):
+        """The values stand in the groups: they follow from metrics."""
+
+    def step(self, metrics):
+        """Go on by one, with the value that should improve."""
+        self.last_epoch += 1
+        current = float(metrics)
+        self.num_bad_epochs = 0 if self._better(current) else self.num_bad_epochs + 1
+        if self.num_bad_epochs == 0:
+            self.best = current
+        if self.cooldown_counter > 0:
+            self.cooldown_counter, self.num_bad_epochs = self.cooldown_counter - 1, 0
+        if self.num_bad_epochs > self.patience:
+            for group, least in zip(self.optimizer.param_groups, self.min_lrs):
+                old = read(group, self.option)
+                new = max(old * self.multiplier, least)
+                if old - new > self.eps:
+                    write(group, {self.option: new})
+            self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
+
+    def _better(self, value):
+        sign = 1 if self.mode == "min" else -1
+        margin = 1 - sign * self.threshold if self.threshold_mode == "rel" else 0
+        return sign * value < (sign * self.best * margin if margin else sign * self.best - self.threshold)
+
+    def state_dict(self):
+        return {**super().state_dict(), "best": self.best, "num_bad_epochs": self.num_bad_epochs, "cooldown_counter": self.cooldown_counter}
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.best, self.num_bad_epochs = float(state["best"]), int(state["num_bad_epochs"])
+        self.cooldown_counter = int(state["cooldown_counter"])

@@ -8,6 +8,7 @@ from ...kernels import record as R
 from ..parameter import Parameter
 from ..recorder import Buffer, Slot
 from ..store import Store
+from .lr_scheduler import write
 
 _ids = itertools.count()
 
@@ -20,14 +21,17 @@ AHEAD = 64
 class Optimizer:
     """Base. A subclass names its kernel and states, and gives the kernel's scalars for a step.
 
-    params: parameters, or dicts {"params": [...], option: value} as in PyTorch, each a group with options of its own.
+    params: parameters, or dicts {"params": [...], option: value} as in PyTorch, each a group with options of its own. Options of every
+    optimizer: maximize (go up instead of down), l1_decay (l1_decay * sign(p) is added to the gradient, as weight_decay * p is) and
+    max_norm (after an update, rows of a weight matrix whose norm exceeds it are scaled down to it; None: no limit).
     """
 
     kernel = ""
     states = ()
+    whole = False  # whether it works on all rows at once instead of on gradients of batches
 
-    def __init__(self, params, **defaults):
-        self.defaults = defaults
+    def __init__(self, params, defaults, *, maximize=False, l1_decay=0.0, max_norm=None):
+        self.defaults = {**defaults, "maximize": maximize, "l1_decay": l1_decay, "max_norm": max_norm}
         if isinstance(params, Parameter) or not hasattr(params, "__iter__"):
             raise TypeError(f"params must be parameters, as model.parameters() gives, or groups, got {type(params).__name__}")
         groups = list(params)
@@ -35,7 +39,7 @@ class Optimizer:
             raise ValueError("params must hold at least one parameter, got none")
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
-        self.param_groups = []
+        self.param_groups, self.initial_options = [], {}  # (group, option) -> its value before the first schedule of it
         for group in groups:
             self._add(group)
         self.store = Store.of(p for group in self.param_groups for p in group["params"])
@@ -56,6 +60,9 @@ class Optimizer:
                 raise ValueError("params: a parameter stands in two groups")
         if len(set(map(id, group["params"]))) < len(group["params"]):
             raise ValueError("params: a parameter stands twice in a group")
+        at_least("l1_decay", group["l1_decay"], 0)
+        if group["max_norm"] is not None:
+            at_least("max_norm", group["max_norm"], 0)
         self.check(group)
         self.param_groups.append(group)
 
@@ -69,6 +76,14 @@ class Optimizer:
     def uses(self, group):
         """The states this group needs."""
         return self.states
+
+    def states_of(self, p):
+        """The states that parameter p needs."""
+        return self.uses(next(g for g in self.param_groups if any(p is q for q in g["params"])))
+
+    def _scalars(self, group, t):
+        """scalars(group, t) and what every kernel takes after them."""
+        return {**self.scalars(group, t), "l1": group["l1_decay"]}
 
     def home(self):
         """The store in which the parameters live now."""
@@ -85,7 +100,8 @@ class Optimizer:
     def step(self):
         """Update every parameter that has a gradient."""
         store = self.home()
-        run = getattr(kernels.get(), self.kernel)
+        k = kernels.get()
+        run = getattr(k, self.kernel)
         for index, group in enumerate(self.param_groups):
             used, before = self.uses(group), 0
             for p in group["params"]:
@@ -98,6 +114,8 @@ class Optimizer:
                 if held is None or held[0] is not p._array or held[1] != used:
                     held = self._views[p] = p._array, used, self._arrays(store, p, used)
                 run(*held[2], *scalars)
+                if group["max_norm"] is not None and p.ndim == 2:
+                    k.limit_rows(p._array, group["max_norm"])
         store.version += 1
 
     def _arrays(self, store, p, used):
@@ -110,7 +128,8 @@ class Optimizer:
         first, options, table = self._ahead.get(index, (0, None, ()))
         if not 0 <= t - first < len(table) or group != options:
             steps = np.arange(t, t + AHEAD, dtype=np.float64)
-            columns = [v.tolist() if isinstance(v, np.ndarray) and v.ndim else [v] * AHEAD for v in self.scalars(group, steps).values()]
+            columns = [v.tolist() if isinstance(v, np.ndarray) and v.ndim else [v] * AHEAD for v in self._scalars(group, steps).values()]
+            columns.append([group["maximize"]] * AHEAD)
             first, table = t, list(zip(*columns))
             self._ahead[index] = first, _copied(group), table
         return table[t - first]
@@ -124,24 +143,30 @@ class Optimizer:
         for p in self.steps:
             p._has_grad = False
 
-    def record(self, k, p):
-        """Write the update of parameter p down on recorder k; its scalars become slots of the plan's table."""
+    def record(self, k, p, clip=0.0):
+        """Write the update of parameter p down on recorder k; its scalars become slots of the plan's table. clip: largest magnitude of
+        an element of the gradient (0: any). Returns the calls."""
         index, group = next((i, g) for i, g in enumerate(self.param_groups) if any(p is q for q in g["params"]))
         size = p.dtype.itemsize
         used = self.uses(group)
         states = [Buffer((p.size,), "real", (R.STATE + i, p._offset * size)) if s in used else None for i, s in enumerate(self.states)]
-        names = self.scalars(group, np.array([1.0]))
+        names = self._scalars(group, np.array([1.0]))
         slots = [Slot(f"{index}/{self.steps[p]}/{name}") for name in names]
-        return getattr(k, self.kernel)(Buffer((p.size,), "real", (R.GRADIENTS, p._offset * size)),
-                                       Buffer((p.size,), "real", (R.PARAMETERS, p._offset * size)), *states, *slots)
+        place = R.PARAMETERS, p._offset * size
+        calls = [getattr(k, self.kernel)(Buffer((p.size,), "real", (R.GRADIENTS, p._offset * size)), Buffer((p.size,), "real", place),
+                                         *states, *slots, group["maximize"], clip)]
+        if group["max_norm"] is not None and p.ndim == 2:
+            calls.append(k.limit_rows(Buffer(p.shape, "real", place), float(group["max_norm"])))
+        return calls
 
     def spaces(self):
-        """The state vectors, by the plan's spaces."""
-        store = self.home()
-        return {R.STATE + i: store.vector(f"{self._id}/{s}") for i, s in enumerate(self.states)}
+        """The state vectors that are in use, by the plan's spaces."""
+        used = {s for group in self.param_groups for s in self.uses(group)}
+        return {R.STATE + i: self.state_vector(s) for i, s in enumerate(self.states) if s in used}
 
-    def fill(self, table, columns, done):
-        """Write the scalars of the next len(table) steps into a plan's table; `done` steps ran since the plan was made."""
+    def fill(self, table, columns, done, ahead=None):
+        """Write the scalars of the next len(table) steps into a plan's table; `done` steps ran since the plan was made. ahead: for each
+        group {option: array, one value a step} of what a schedule changes on the way."""
         cached = {}
         for name, column in columns.items():
             if name.count("/") != 2:
@@ -149,17 +174,24 @@ class Optimizer:
             index, before, scalar = name.split("/")
             if (index, before) not in cached:
                 t = int(before) + done + 1 + np.arange(len(table), dtype=np.float64)
-                cached[index, before] = self.scalars(self.param_groups[int(index)], t)
+                group = self.param_groups[int(index)]
+                if ahead:
+                    group = dict(group)
+                    write(group, ahead[int(index)])
+                cached[index, before] = self._scalars(group, t)
             table[:, column] = cached[index, before][scalar]
 
     def signature(self):
-        """What a plan depends on: the parameters of each group, which of them are trained, and which states are in use."""
-        return tuple((tuple((id(p), p.requires_grad) for p in group["params"]), self.uses(group)) for group in self.param_groups)
+        """What a plan depends on: the parameters of each group, which of them are trained, which states are in use, and options that a
+        plan has no slot for."""
+        return tuple((tuple((id(p), p.requires_grad) for p in group["params"]), self.uses(group), bool(group["maximize"]),
+                      group["max_norm"]) for group in self.param_groups)
 
     def state_dict(self):
         """{"state": per parameter its step count and states, "param_groups": options}, parameters numbered in order."""
         number = {p: i for i, p in enumerate(self.steps)}
-        state = {i: {"step": self.steps[p], **{s: self.home().segment(f"{self._id}/{s}", p).reshape(p.shape).copy() for s in self.states}}
+        state = {i: {"step": self.steps[p],
+                     **{s: self.home().segment(f"{self._id}/{s}", p).reshape(p.shape).copy() for s in self.states_of(p)}}
                  for p, i in number.items()}
         groups = [{**{k: v for k, v in g.items() if k != "params"}, "params": [number[p] for p in g["params"]]} for g in self.param_groups]
         return {"state": state, "param_groups": groups}
@@ -175,7 +207,7 @@ class Optimizer:
             if held is None:
                 continue
             self.steps[p] = int(held["step"])
-            for s in self.states:
+            for s in self.states_of(p):
                 self.home().segment(f"{self._id}/{s}", p)[...] = np.asarray(held[s]).reshape(-1)
 
     def __repr__(self):
@@ -194,3 +226,12 @@ def at_least(name, value, low, below=None):
         raise TypeError(f"{name} must be a number, got {value!r}")
     if not value >= low or (below is not None and not value < below):
         raise ValueError(f"{name} must be >= {low}{'' if below is None else f' and < {below}'}, got {value!r}")
+
+
+def two(name, value, low=0, below=None):
+    """Check an option of two numbers; returns them as a tuple."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise ValueError(f"{name} must be two numbers, got {value!r}")
+    for number in value:
+        at_least(name, number, low, below)
+    return tuple(value)

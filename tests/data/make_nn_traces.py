@@ -11,13 +11,31 @@ import torch
 
 OPTIMIZERS = {
     "SGD": [{"lr": 0.05}, {"lr": 0.02, "momentum": 0.9}, {"lr": 0.02, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
-            {"lr": 0.03, "momentum": 0.5, "dampening": 0.3}, {"lr": 0.05, "weight_decay": 0.1}],
-    "Adam": [{"lr": 0.01}, {"lr": 0.02, "betas": [0.8, 0.9]}, {"lr": 0.005, "eps": 1e-3}, {"lr": 0.01, "weight_decay": 0.1}],
+            {"lr": 0.03, "momentum": 0.5, "dampening": 0.3}, {"lr": 0.05, "weight_decay": 0.1}, {"lr": 1e-4, "maximize": True}],
+    "Adagrad": [{}, {"lr": 0.05, "lr_decay": 0.02}, {"lr": 0.02, "weight_decay": 0.1, "eps": 1e-4},
+                {"lr": 0.03, "initial_accumulator_value": 0.3}, {"lr": 1e-4, "maximize": True}],
+    "Adadelta": [{}, {"lr": 0.5, "rho": 0.7}, {"eps": 1e-4, "weight_decay": 0.05}, {"lr": 0.01, "maximize": True}],
+    "RMSprop": [{"lr": 0.002}, {"lr": 0.005, "alpha": 0.9, "eps": 1e-4}, {"lr": 0.001, "momentum": 0.8, "weight_decay": 0.05},
+                {"lr": 0.002, "centered": True, "eps": 1e-3}, {"lr": 0.001, "centered": True, "momentum": 0.5, "eps": 1e-3},
+                {"lr": 1e-4, "maximize": True}],
+    "Rprop": [{}, {"lr": 0.001, "etas": [0.3, 1.1]}, {"lr": 0.02, "step_sizes": [1e-4, 0.05]}, {"lr": 1e-3, "etas": [0.7, 1.05]}],
+    "Adam": [{"lr": 0.01}, {"lr": 0.02, "betas": [0.8, 0.9]}, {"lr": 0.005, "eps": 1e-3}, {"lr": 0.01, "weight_decay": 0.1},
+             {"lr": 0.01, "amsgrad": True}, {"lr": 0.02, "betas": [0.5, 0.6], "amsgrad": True, "weight_decay": 0.02},
+             {"lr": 1e-4, "maximize": True}],
     "AdamW": [{"lr": 0.01}, {"lr": 0.02, "betas": [0.5, 0.99]}, {"lr": 0.005, "eps": 1e-4, "weight_decay": 0.0},
-              {"lr": 0.01, "weight_decay": 0.3}],
+              {"lr": 0.01, "weight_decay": 0.3}, {"lr": 0.01, "weight_decay": 0.1, "betas": [0.5, 0.6], "amsgrad": True}],
+    "Adamax": [{}, {"lr": 0.01, "betas": [0.8, 0.9], "eps": 1e-2}, {"lr": 0.005, "eps": 1e-3}, {"lr": 0.01, "weight_decay": 0.1}],
+    "NAdam": [{}, {"lr": 0.01, "betas": [0.8, 0.9], "momentum_decay": 0.05}, {"lr": 0.005, "weight_decay": 0.1, "eps": 1e-4},
+              {"lr": 0.01, "weight_decay": 0.1, "decoupled_weight_decay": True}],
+    "RAdam": [{}, {"lr": 0.01, "betas": [0.8, 0.9], "eps": 1e-3}, {"lr": 0.005, "weight_decay": 0.1, "eps": 1e-4},
+              {"lr": 0.01, "weight_decay": 0.1, "decoupled_weight_decay": True}, {"lr": 0.01, "betas": [0.9, 0.5], "eps": 1e-2}],
 }
 ROSENBROCK = {"SGD": [{"lr": 5e-4}, {"lr": 1e-4, "momentum": 0.9}], "Adam": [{"lr": 0.01}, {"lr": 0.02, "betas": [0.8, 0.9]}],
-              "AdamW": [{"lr": 0.01, "weight_decay": 0.1}]}
+              "AdamW": [{"lr": 0.01, "weight_decay": 0.1}, {"lr": 0.01, "amsgrad": True}],
+              "Adagrad": [{"lr": 0.1}, {"lr": 0.3, "lr_decay": 0.01}], "Adadelta": [{}, {"rho": 0.7, "eps": 1e-4}],
+              "RMSprop": [{"lr": 1e-3, "eps": 1e-2}, {"lr": 1e-3, "centered": True, "momentum": 0.5, "eps": 0.1}],
+              "Rprop": [{"lr": 1e-3}, {"lr": 1e-2, "etas": [0.4, 1.1]}], "Adamax": [{"lr": 0.01}, {"lr": 0.02, "betas": [0.8, 0.9]}],
+              "NAdam": [{"lr": 0.01}, {"lr": 0.01, "momentum_decay": 0.02}], "RAdam": [{"lr": 0.01}, {"lr": 0.01, "betas": [0.8, 0.9]}]}
 EXPRESSIONS = ["a + b", "a + row", "row + a", "a + column", "column + row", "a + scalar", "scalar * row", "cube + a", "a - b",
                "row - a", "a * b", "a * column", "a / pos", "row / pos", "1.5 / pos", "a / 4", "2 - a", "3 * a - 1", "-a",
                "a ** 2", "pos ** -1.5", "pos ** 0.5", "a @ m", "a @ m @ m.reshape(2, 4)", "a[1]", "a[:, 1]", "a[1:, ::2]",
@@ -64,39 +82,57 @@ def updates(rng):
     return {"p": p0, "gradients": gradients, "cases": found}
 
 
-def two_layers(rng):
-    """200 steps of a network of two layers."""
+def trained(name, options, X, y, start):
+    """Weights and losses of 200 steps of a network of two layers."""
+    model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3)).double()
+    model.load_state_dict({key: tensor(value) for key, value in start.items()})
+    optimizer, losses, X, y = kind(name)(model.parameters(), **options), [], tensor(X), tensor(y)
+    for _ in range(200):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.mse_loss(model(X), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return model.state_dict(), losses
+
+
+def two_layers(rng, measure):
+    """200 steps of a network of two layers; with `measure` those that one unit in the last place moves by more than 1e-8 are named."""
     X, y = rng.normal(size=(20, 4)), rng.normal(size=(20, 3))
     start = {"0.weight": rng.normal(size=(6, 4)) * 0.5, "0.bias": rng.normal(size=6) * 0.1,
              "2.weight": rng.normal(size=(3, 6)) * 0.5, "2.bias": rng.normal(size=3) * 0.1}
     found = []
     for name, settings in OPTIMIZERS.items():
         for options in settings:
-            model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3)).double()
-            model.load_state_dict({key: tensor(value) for key, value in start.items()})
-            optimizer, losses = kind(name)(model.parameters(), **options), []
-            for _ in range(200):
-                optimizer.zero_grad()
-                loss = torch.nn.functional.mse_loss(model(tensor(X)), tensor(y))
-                loss.backward()
-                optimizer.step()
-                losses.append(loss.item())
-            found.append({"optimizer": name, "options": options, "losses": losses[::20], "state": model.state_dict()})
+            state, losses = trained(name, options, X, y, start)
+            found.append({"optimizer": name, "options": options, "losses": losses[::20], "state": state})
+            if measure:
+                other, _ = trained(name, options, X, y, {key: np.nextafter(value, 9) for key, value in start.items()})
+                moved = max(((other[key] - value).abs() / value.abs()).max().item() for key, value in state.items())
+                if moved > 1e-8:
+                    print(f"two layers: {name} {options} is moved by {moved:.1e}")
     return {"X": X, "y": y, "start": start, "cases": found}
 
 
 def rosenbrock():
-    """200 steps on 100 (y - x²)² + (1 - x)² from (-1.2, 1)."""
+    """200 steps on 100 (y - x²)² + (1 - x)² from (-1.2, 1); cases that one unit in the last place of the start moves by less than 1e-8."""
+    def after(name, options, start):
+        p = torch.nn.Parameter(tensor(start))
+        optimizer = kind(name)([p], **options)
+        for _ in range(200):
+            optimizer.zero_grad()
+            (100 * (p[1] - p[0] ** 2) ** 2 + (1 - p[0]) ** 2).backward()
+            optimizer.step()
+        return p.detach()
     found = []
     for name, settings in ROSENBROCK.items():
         for options in settings:
-            p = torch.nn.Parameter(tensor([-1.2, 1.0]))
-            optimizer = kind(name)([p], **options)
-            for _ in range(200):
-                optimizer.zero_grad()
-                (100 * (p[1] - p[0] ** 2) ** 2 + (1 - p[0]) ** 2).backward()
-                optimizer.step()
-            found.append({"optimizer": name, "options": options, "after": p})
+            end = after(name, options, [-1.2, 1.0])
+            moved = [after(name, options, start) for start in ([np.nextafter(-1.2, 0), 1.0], [-1.2, np.nextafter(1.0, 2)])]
+            if max(((m - end).abs() / end.abs()).max().item() for m in moved) < 1e-8:
+                found.append({"optimizer": name, "options": options, "after": end})
+            else:
+                print(f"rosenbrock: {name} {options} is too sensitive")
     return found
 
 
@@ -204,13 +240,21 @@ def names():
                    "parameters": [[key, list(p.shape)] for key, p in model.named_parameters()]} for name, model in models.items()}
 
 
-def traces():
+def traces(measure=False):
     """All of them."""
     rng = np.random.default_rng(0)
-    return plain({"torch": torch.__version__, "updates": updates(rng), "two_layers": two_layers(rng), "rosenbrock": rosenbrock(),
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)  # NAdam keeps its product of momenta in the default type
+    try:
+        optimizers = {"updates": updates(rng), "two_layers": two_layers(rng, measure), "rosenbrock": rosenbrock()}
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_num_threads(threads)
+    return plain({"torch": torch.__version__, **optimizers,
                   "clipping": clipping(rng), "schedules": schedules(), "losses": losses(rng), "expressions": expressions(rng),
                   "names": names()})
 
 
 if __name__ == "__main__":
-    pathlib.Path(__file__).with_name("nn_traces.json").write_text(json.dumps(traces()) + "\n")
+    pathlib.Path(__file__).with_name("nn_traces.json").write_text(json.dumps(traces(measure=True)) + "\n")

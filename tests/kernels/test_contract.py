@@ -18,8 +18,9 @@ QUICK = dict(grid=(0, 1, 17, 33), long={"N": (300,), "P": (300,)})
 # --- how far a result may be away
 TOLERANCE = {
     **dict.fromkeys(("copy_columns", "identity_forward", "identity_backward", "relu_forward", "relu_backward", "linear_pack"), 0),
-    **dict.fromkeys(("adam_update", "adamw_update", "clip_norm", "elu_forward", "erf", "exp", "log", "sgd_update", "sigmoid_forward",
-                     "sigmoid_backward", "softmax_backward", "softplus_backward", "tanh_forward"), 2),
+    "limit_rows": 4,
+    **dict.fromkeys(("adagrad_update", "adam_update", "adamw_update", "clip_norm", "elu_forward", "erf", "exp", "log", "sgd_update",
+                     "sigmoid_forward", "sigmoid_backward", "softmax_backward", "softplus_backward", "tanh_forward"), 2),
     **dict.fromkeys(("binary_cross_entropy", "cross_entropy", "cross_entropy_soft", "gelu_backward", "linear_forward",
                      "linear_backward_input", "linear_backward_weight", "silu_forward", "silu_backward", "softmax_forward",
                      "softmax_cross_entropy_soft", "softplus_forward"), 3),
@@ -101,20 +102,19 @@ def scale_of_squared_error(y, t, w, l, dy, mean):
     return [l, dy]
 
 
-def scale_of_sgd(g, p, m, lr, momentum, dampening, weight_decay, nesterov, first):
-    """The update with all terms made to add: magnitudes, and a negative rate."""
-    p, m = np.abs(p), None if m is None else np.abs(m)
-    reference.sgd_update(np.abs(g), p, m, -lr, momentum, dampening, weight_decay, nesterov, first)
-    return [p, m]
+def scale_of_update(name):
+    """What p and the states are made of, all terms made to add; a step is divided by what truly divides it, which the square
+    roots of v, u and top stand for: it may be larger than the step of magnitudes."""
+    update = reference.KERNELS[name].plain
 
-
-def scale_of_adam(update):
-    def scale(g, p, m, v, lr, beta1, beta2, eps, weight_decay, correction1, correction2):
-        true_p, true_m, true_v = p.copy(), m.copy(), v.copy()
-        update(g, true_p, true_m, true_v, lr, beta1, beta2, eps, weight_decay, correction1, correction2)
-        first, second = np.abs(m), v.copy()
-        update(np.abs(g), np.abs(p), first, second, lr, beta1, beta2, eps, weight_decay, correction1, correction2)
-        return [np.abs(p) + lr / correction1 * first / (np.sqrt(true_v / correction2) + eps), first, second]
+    def scale(g, p, *rest):
+        arrays = [a for a in rest if a is None or isinstance(a, np.ndarray)]
+        scalars = rest[len(arrays):]
+        true, sums = ([None if a is None else f(a) for a in (p, *arrays)] for f in (np.copy, np.abs))
+        update(g, *true, *scalars)
+        update(np.abs(g), *sums, *scalars)
+        old = [np.abs(p), *[None if a is None else np.abs(a) for a in arrays]]
+        return [None if t is None else np.abs(t) + np.abs(s) + 2 * o for t, s, o in zip(true, sums, old)]
     return scale
 
 
@@ -134,8 +134,9 @@ SCALE = {
     "softmax_cross_entropy": scale_of_softmax_cross_entropy, "softmax_cross_entropy_weighted": scale_of_softmax_cross_entropy_weighted,
     "softmax_cross_entropy_soft": scale_of_cross_entropy_from_logits,
     "binary_cross_entropy": scale_of_binary_cross_entropy, "binary_cross_entropy_logits": scale_of_binary_cross_entropy_logits,
-    "squared_error": scale_of_squared_error, "sgd_update": scale_of_sgd,
-    "adam_update": scale_of_adam(reference.adam_update), "adamw_update": scale_of_adam(reference.adamw_update),
+    "accumulate": lambda g, total, share: [np.abs(total) + np.abs(share * g)],
+    "squared_error": scale_of_squared_error, "average_update": lambda p, average, keep: [np.abs(p) + np.abs(average)],
+    **{name: scale_of_update(name) for name in KERNELS if name.endswith("_update") and name != "average_update"},
 }
 """sum|terms| of each written array, in order; the magnitude of the result where a kernel is not listed."""
 

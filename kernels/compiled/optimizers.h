@@ -1,0 +1,238 @@
+/* Optimizer updates of elements lo..hi, for one type (T, REAL as in rowwise.h, whose macros this uses). Arrays stand in a->buf and scalars
+   in a->s in the order of the reference's signatures; hyperparameters are rounded to the type once. */
+
+/* what makes the direction d of a gradient: kernels/reference/optimizers.py, `_direction` */
+typedef struct { REAL decay, l1, clip; int maximize; } F(terms);
+
+INLINE VEC F(sign)(VEC x) { return F(select)(x > 0, F(all)(1), F(select)(x < 0, F(all)(-1), x)); } /* NaN stays */
+INLINE VEC F(larger)(VEC a, VEC b) { return F(select)((b > a) | (b != b), b, a); }
+INLINE VEC F(direction)(VEC d, VEC w, F(terms) t) {
+    if (t.clip > 0) {
+        const VEC c = F(all)(t.clip);
+        d = F(select)(d > c, c, F(select)(d < -c, -c, d));
+    }
+    if (t.maximize) d = -d;
+    if (t.decay != 0) d += F(all)(t.decay) * w;
+    if (t.l1 != 0) d += F(all)(t.l1) * F(sign)(w);
+    return d;
+}
+
+/* the scalars l1, maximize, clip that end every signature, from place k */
+#define TERMS(decay, place)                                                                                                    \
+    (F(terms)){(REAL)(decay), (REAL)a->s[place], (REAL)a->s[(place) + 2], a->k[(place) + 1] != 0}
+#define ARRAY(name, k) REAL *name = a->buf[k] ? (REAL *)a->buf[k] + lo : NULL
+#define UPDATE(NAME) static void F(NAME##_update)(vv_args *a, ptrdiff_t lo, ptrdiff_t hi)
+#define SCALAR(k) F(all)((REAL)a->s[k])
+#define REST(k) F(all)((REAL)(1 - a->s[k]))
+#define BEGIN                                                                                                                  \
+    const REAL *g = (const REAL *)a->buf[0] + lo;                                                                              \
+    ARRAY(p, 1);                                                                                                               \
+    const ptrdiff_t n = hi - lo
+
+UPDATE(sgd) {
+    BEGIN;
+    ARRAY(m, 2);
+    const VEC lr = SCALAR(0), mu = SCALAR(1), take = REST(2);
+    const F(terms) t = TERMS(a->s[3], 6);
+    const int momentum = a->s[1] != 0, nesterov = a->k[4] != 0, first = a->k[5] != 0;
+    EACH(i, n) {
+        VEC w = LOAD(p, i, n), d = F(direction)(LOAD(g, i, n), w, t);
+        if (momentum) {
+            VEC v = first ? d : mu * LOAD(m, i, n) + take * d;
+            STORE(m, i, n, v);
+            d = nesterov ? d + mu * v : v;
+        }
+        STORE(p, i, n, w - lr * d);
+    }
+}
+
+UPDATE(adagrad) {
+    BEGIN;
+    ARRAY(v, 2);
+    const VEC lr = SCALAR(0), eps = SCALAR(1), initial = SCALAR(2);
+    const F(terms) t = TERMS(a->s[3], 5);
+    const int first = a->k[4] != 0;
+    EACH(i, n) {
+        VEC w = LOAD(p, i, n), d = F(direction)(LOAD(g, i, n), w, t), s = (first ? initial : LOAD(v, i, n)) + d * d;
+        STORE(v, i, n, s);
+        STORE(p, i, n, w - lr * (d / (F(sqrt)(s) + eps)));
+    }
+}
+
+UPDATE(adadelta) {
+    BEGIN;
+    ARRAY(v, 2);
+    ARRAY(u, 3);
+    const VEC lr = SCALAR(0), keep = SCALAR(1), share = REST(1), eps = SCALAR(2);
+    const F(terms) t = TERMS(a->s[3], 4);
+    EACH(i, n) {
+        VEC w = LOAD(p, i, n), d = F(direction)(LOAD(g, i, n), w, t), before = LOAD(u, i, n), s = keep * LOAD(v, i, n) + share * d * d;
+        VEC e = F(sqrt)(before + eps) / F(sqrt)(s + eps) * d;
+        STORE(v, i, n, s);
+        STORE(u, i, n, keep * before + share * e * e);
+        STORE(p, i, n, w - lr * e);
+    }
+}
+
+UPDATE(rmsprop) {
+    BEGIN;
+    ARRAY(v, 2);
+    ARRAY(m, 3);
+    ARRAY(b, 4);
+    const VEC lr = SCALAR(0), keep = SCALAR(1), share = REST(1), eps = SCALAR(2), mu = SCALAR(4), zero = F(all)(0);
+    const F(terms) t = TERMS(a->s[3], 5);
+    const int momentum = a->s[4] != 0;
+    EACH(i, n) {
+        VEC w = LOAD(p, i, n), d = F(direction)(LOAD(g, i, n), w, t), s = keep * LOAD(v, i, n) + share * d * d;
+        STORE(v, i, n, s);
+        if (m) {
+            VEC mean = keep * LOAD(m, i, n) + share * d;
+            STORE(m, i, n, mean);
+            s = F(larger)(zero, s - mean * mean);
+        }
+        VEC e = d / (F(sqrt)(s) + eps);
+        if (momentum) {
+            e = mu * LOAD(b, i, n) + e;
+            STORE(b, i, n, e);
+        }
+        STORE(p, i, n, w - lr * e);
+    }
+}
+
+UPDATE(rprop) {
+    BEGIN;
+    ARRAY(m, 2);
+    ARRAY(v, 3);
+    const VEC lr = SCALAR(0), less = SCALAR(1), more = SCALAR(2), low = SCALAR(3), high = SCALAR(4), zero = F(all)(0), one = F(all)(1);
+    const F(terms) t = TERMS(0, 6);
+    const int first = a->k[5] != 0;
+    EACH(i, n) {
+        VEC w = LOAD(p, i, n), d = F(direction)(LOAD(g, i, n), w, t);
+        VEC turn = first ? zero : F(sign)(d) * F(sign)(LOAD(m, i, n)), size = first ? lr : LOAD(v, i, n);
+        size *= F(select)(turn > 0, more, F(select)(turn < 0, less, one));
+        size = F(select)(size < low, low, F(select)(size > high, high, size));
+        d = F(select)(turn < 0, zero, d);
+        STORE(v, i, n, size);
+        STORE(m, i, n, d);
+        STORE(p, i, n, w - F(sign)(d) * size);
+    }
+}
+
+/* shrink is 1 - lr weight_decay (AdamW) or 1; decay the coupled weight decay */
+INLINE void F(adam)(vv_args *a, ptrdiff_t lo, ptrdiff_t hi, double shrink, double decay) {
+    BEGIN;
+    ARRAY(m, 2);
+    ARRAY(v, 3);
+    ARRAY(top, 4);
+    const VEC keep = F(all)((REAL)shrink), b1 = SCALAR(1), r1 = REST(1), b2 = SCALAR(2), r2 = REST(2), eps = SCALAR(3);
+    const VEC lr = F(all)((REAL)(a->s[0] / a->s[5])), root = F(all)((REAL)(1 / sqrt(a->s[6])));
+    const F(terms) t = TERMS(decay, 7);
+    EACH(i, n) {
+        VEC w = LOAD(p, i, n) * keep, d = F(direction)(LOAD(g, i, n), w, t);
+        VEC mean = b1 * LOAD(m, i, n) + r1 * d, square = b2 * LOAD(v, i, n) + r2 * d * d;
+        STORE(m, i, n, mean);
+        STORE(v, i, n, square);
+        if (top) {
+            square = F(larger)(LOAD(top, i, n), square);
+            STORE(top, i, n, square);
+        }
+        STORE(p, i, n, w - lr * (mean / (F(sqrt)(square) * root + eps)));
+    }
+}
+UPDATE(adam) { F(adam)(a, lo, hi, 1, a->s[4]); }
+UPDATE(adamw) { F(adam)(a, lo, hi, 1 - a->s[0] * a->s[4], 0); }
+
+UPDATE(adamax) {
+    BEGIN;
+    ARRAY(m, 2);
+    ARRAY(u, 3);
+    const VEC lr = F(all)((REAL)(a->s[0] / a->s[5])), b1 = SCALAR(1), r1 = REST(1), b2 = SCALAR(2), eps = SCALAR(3);
+    const F(terms) t = TERMS(a->s[4], 6);
+    EACH(i, n) {
+        VEC w = LOAD(p, i, n), d = F(direction)(LOAD(g, i, n), w, t), mean = b1 * LOAD(m, i, n) + r1 * d;
+        VEC most = F(larger)(b2 * LOAD(u, i, n), F(abs)(d) + eps);
+        STORE(m, i, n, mean);
+        STORE(u, i, n, most);
+        STORE(p, i, n, w - lr * (mean / most));
+    }
+}
+
+UPDATE(nadam) {
+    BEGIN;
+    ARRAY(m, 2);
+    ARRAY(v, 3);
+    const VEC rate_d = SCALAR(0), rate_m = SCALAR(1), b1 = SCALAR(2), r1 = REST(2), b2 = SCALAR(3), r2 = REST(3), eps = SCALAR(4);
+    const VEC keep = SCALAR(6), root = F(all)((REAL)(1 / sqrt(a->s[7])));
+    const F(terms) t = TERMS(a->s[5], 8);
+    EACH(i, n) {
+        VEC w = LOAD(p, i, n) * keep, d = F(direction)(LOAD(g, i, n), w, t);
+        VEC mean = b1 * LOAD(m, i, n) + r1 * d, square = b2 * LOAD(v, i, n) + r2 * d * d;
+        STORE(m, i, n, mean);
+        STORE(v, i, n, square);
+        STORE(p, i, n, w - (rate_d * d + rate_m * mean) / (F(sqrt)(square) * root + eps));
+    }
+}
+
+UPDATE(radam) {
+    BEGIN;
+    ARRAY(m, 2);
+    ARRAY(v, 3);
+    const VEC rate = SCALAR(0), b1 = SCALAR(1), r1 = REST(1), b2 = SCALAR(2), r2 = REST(2), eps = SCALAR(3), keep = SCALAR(5);
+    const F(terms) t = TERMS(a->s[4], 7);
+    const int rectified = a->k[6] != 0;
+    EACH(i, n) {
+        VEC w = LOAD(p, i, n) * keep, d = F(direction)(LOAD(g, i, n), w, t);
+        VEC mean = b1 * LOAD(m, i, n) + r1 * d, square = b2 * LOAD(v, i, n) + r2 * d * d;
+        STORE(m, i, n, mean);
+        STORE(v, i, n, square);
+        if (rectified) mean = mean / (F(sqrt)(square) + eps);
+        STORE(p, i, n, w - rate * mean);
+    }
+}
+
+UPDATE(lion) {
+    BEGIN;
+    ARRAY(m, 2);
+    const VEC lr = SCALAR(0), b1 = SCALAR(1), r1 = REST(1), b2 = SCALAR(2), r2 = REST(2), keep = SCALAR(3);
+    const F(terms) t = TERMS(0, 4);
+    EACH(i, n) {
+        VEC w = LOAD(p, i, n) * keep, d = F(direction)(LOAD(g, i, n), w, t), mean = LOAD(m, i, n);
+        STORE(p, i, n, w - lr * F(sign)(b1 * mean + r1 * d));
+        STORE(m, i, n, b2 * mean + r2 * d);
+    }
+}
+
+UPDATE(average) {
+    const REAL *p = (const REAL *)a->buf[0] + lo;
+    ARRAY(average, 1);
+    const ptrdiff_t n = hi - lo;
+    const VEC keep = SCALAR(0), share = REST(0);
+    if (a->s[0] == 0) memmove(average, p, n * sizeof(REAL));
+    else EACH(i, n) STORE(average, i, n, keep * LOAD(average, i, n) + share * LOAD(p, i, n));
+}
+
+static void F(accumulate)(vv_args *a, ptrdiff_t lo, ptrdiff_t hi) {
+    const REAL *g = (const REAL *)a->buf[0] + lo;
+    ARRAY(total, 1);
+    const ptrdiff_t n = hi - lo;
+    const VEC share = SCALAR(0);
+    EACH(i, n) STORE(total, i, n, LOAD(total, i, n) + share * LOAD(g, i, n));
+}
+
+static void F(limit_rows)(vv_args *a, ptrdiff_t lo, ptrdiff_t hi) {
+    const ptrdiff_t n = a->dim[1];
+    const REAL limit = (REAL)a->s[0];
+    for (ptrdiff_t r = lo; r < hi; r++) {
+        REAL *w = (REAL *)a->buf[0] + r * n;
+        const REAL norm = F(sqrt)(F(all)(F(row_dot)(w, w, n)))[0];
+        if (!(norm > limit)) continue;
+        const VEC factor = F(all)(limit / norm);
+        EACH(i, n) STORE(w, i, n, LOAD(w, i, n) * factor);
+    }
+}
+#undef TERMS
+#undef ARRAY
+#undef UPDATE
+#undef SCALAR
+#undef REST
+#undef BEGIN

@@ -1,0 +1,166 @@
+"""L-BFGS and Levenberg-Marquardt against solutions that are known."""
+import numpy as np
+import pytest
+import vivace.nn.functional as F
+from vivace.nn.optim.levenberg_marquardt import jacobian
+
+import vivace as vv
+from vivace import nn, optim
+
+RNG = np.random.default_rng(5)
+X, T = RNG.normal(size=(120, 6)), RNG.normal(size=(120, 2))
+DESIGN = np.column_stack([X, np.ones(120)])
+BEST = np.linalg.lstsq(DESIGN, T, rcond=None)[0]
+LEAST = np.mean((DESIGN @ BEST - T) ** 2)
+
+
+def linear():
+    vv.manual_seed(0)
+    return nn.Linear(6, 2, dtype="float64")
+
+
+def closure_of(model, optimizer, X=X, T=T):
+    def closure():
+        optimizer.zero_grad()
+        loss = F.mse_loss(model(X), T)
+        loss.backward()
+        return loss.item()
+    return closure
+
+
+@pytest.mark.parametrize("search", [None, "strong_wolfe"])
+def test_lbfgs_solves_least_squares(search):
+    model = linear()
+    optimizer = optim.LBFGS(model.parameters(), max_iter=60, line_search_fn=search, tolerance_grad=1e-12, tolerance_change=1e-16)
+    optimizer.step(closure_of(model, optimizer))
+    assert F.mse_loss(model(X), T).item() - LEAST < 1e-12
+    np.testing.assert_allclose(model.weight.numpy(), BEST[:6].T, atol=1e-8)
+
+
+def test_lbfgs_in_the_trainer():
+    model = linear()
+    trainer = vv.Trainer(model, nn.MSELoss(), optim.LBFGS(model.parameters(), line_search_fn="strong_wolfe", tolerance_change=1e-15),
+                         metrics=["mae"])
+    history = trainer.fit(X, T, epochs=4, verbose=0, validation_data=(X, T))
+    assert history["val_loss"][-1] - LEAST < 1e-8 and len(history["mae"]) == 4
+    np.testing.assert_allclose(model.weight.numpy(), BEST[:6].T, atol=1e-6)
+    with pytest.raises(TypeError, match="LBFGS works on all rows at once"):
+        trainer.make_step(8)(X[:8], T[:8])
+
+
+def test_lbfgs_crosses_rosenbrocks_valley():
+    p = nn.Parameter(np.array([-1.2, 1.0]))
+    optimizer = optim.LBFGS([p], max_iter=100, max_eval=200, line_search_fn="strong_wolfe", tolerance_change=1e-15)
+
+    def closure():
+        x, y = p.numpy()
+        p.grad = [-400 * x * (y - x * x) - 2 * (1 - x), 200 * (y - x * x)]
+        return 100 * (y - x * x) ** 2 + (1 - x) ** 2
+    assert optimizer.step(closure) == pytest.approx(24.2)
+    np.testing.assert_allclose(p.numpy(), 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("search", [None, "strong_wolfe"])
+def test_lbfgs_goes_where_pytorchs_goes(search):
+    """In addition to the solutions above, where torch is installed: the same losses, step after step."""
+    torch = pytest.importorskip("torch")
+    vv.manual_seed(1)
+    ours = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 2)).double()
+    theirs = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2)).double()
+    theirs.load_state_dict({name: torch.tensor(value) for name, value in ours.state_dict().items()})
+    options = dict(lr=0.5 if search is None else 1.0, max_iter=5, history_size=4, line_search_fn=search)
+    a, b = optim.LBFGS(ours.parameters(), **options), torch.optim.LBFGS(theirs.parameters(), **options)
+
+    def closure():
+        b.zero_grad()
+        loss = torch.nn.functional.mse_loss(theirs(torch.tensor(X)), torch.tensor(T))
+        loss.backward()
+        return loss
+    for _ in range(6):
+        assert a.step(closure_of(ours, a)) == pytest.approx(b.step(closure).item(), rel=1e-6)
+
+
+# --- Levenberg-Marquardt
+
+def sine(seed=0):
+    vv.manual_seed(seed)
+    return nn.Sequential(nn.Linear(1, 10), nn.Tanh(), nn.Linear(10, 1)).double()
+
+
+S = np.linspace(-np.pi, np.pi, 100)[:, None]
+
+
+def test_the_jacobian_is_that_of_differences():
+    vv.manual_seed(2)
+    model = nn.Sequential(nn.Linear(6, 4), nn.Sigmoid(), nn.Linear(4, 3)).double()
+    params = list(model.parameters())
+    y, J = jacobian(model, X[:7], params)
+    columns = []
+    for p in params:
+        for index in np.ndindex(p.shape):
+            ends = []
+            for h in (1e-6, -1e-6):
+                moved = p.numpy().copy()
+                moved[index] += h
+                kept = p.numpy().copy()
+                p.copy_(moved)
+                ends.append(model(X[:7]).numpy().reshape(-1).copy())
+                p.copy_(kept)
+            columns.append((ends[0] - ends[1]) / 2e-6)
+    np.testing.assert_allclose(J, np.array(columns).T, atol=1e-8)
+    np.testing.assert_array_equal(y, model(X[:7]).numpy())
+
+
+@pytest.mark.parametrize("scale", ["identity", "diagonal"])
+def test_lm_is_its_papers_iteration(scale):
+    """Against a transcription in plain NumPy: accepted steps of the 1-10-1 network."""
+    model = sine()
+    optimizer = optim.LevenbergMarquardt(model.parameters(), damping=0.01, scale=scale)
+    theta, damping, t = np.concatenate([p.numpy().ravel() for p in model.parameters()]), 0.01, np.sin(S)[:, 0]
+
+    def residual(theta):
+        w, b, v, c = theta[:10], theta[10:20], theta[20:30], theta[30]
+        h = np.tanh(S * w + b)
+        return h @ v + c - t, np.column_stack([(1 - h * h) * v * S, (1 - h * h) * v, h, np.ones(100)])
+    for _ in range(30 if scale == "identity" else 8):
+        before = optimizer.step(model, S, t)
+        r, J = residual(theta)
+        assert before == pytest.approx(np.mean(r * r), rel=1e-6)
+        A = J.T @ J
+        while True:
+            new = theta - np.linalg.solve(A + damping * (np.eye(31) if scale == "identity" else np.diag(A.diagonal())), J.T @ r)
+            if np.sum(residual(new)[0] ** 2) < r @ r:
+                break
+            damping *= 10
+        theta, damping = new, damping / 10
+    np.testing.assert_allclose(optimizer.param_groups[0]["damping"], damping, rtol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lm_fits_a_sine(seed):
+    model = sine(seed)
+    trainer = vv.Trainer(model, nn.MSELoss(), optim.LevenbergMarquardt(model.parameters()))
+    trainer.fit(S, np.sin(S), epochs=199, verbose=0, callbacks=[vv.callbacks.StopWhen(loss_below=5e-7)])
+    assert trainer.evaluate(S, np.sin(S))["loss"] < 1e-6 and trainer.epoch < 199
+
+
+def test_lm_solves_weighted_least_squares_at_once():
+    model, w = linear(), RNG.uniform(0.1, 2, 120)
+    optimizer = optim.LevenbergMarquardt(model.parameters(), damping=1e-9)
+    optimizer.step(model, X, T, w)
+    root = np.sqrt(w)[:, None]
+    np.testing.assert_allclose(model.weight.numpy(), np.linalg.lstsq(DESIGN * root, T * root, rcond=None)[0][:6].T, atol=1e-7)
+
+
+def test_what_they_refuse():
+    model = linear()
+    with pytest.raises(ValueError, match="line_search_fn must be None or 'strong_wolfe', got 'armijo'"):
+        optim.LBFGS(model.parameters(), line_search_fn="armijo")
+    with pytest.raises(ValueError, match="one group"):
+        optim.LBFGS([{"params": [model.weight]}, {"params": [model.bias]}])
+    with pytest.raises(ValueError, match="scale must be"):
+        optim.LevenbergMarquardt(model.parameters(), scale="trace")
+    with pytest.raises(TypeError, match="the loss must be MSELoss"):
+        vv.Trainer(model, nn.CrossEntropyLoss(), optim.LevenbergMarquardt(model.parameters())).fit(X, np.zeros(120, int), verbose=0)
+    with pytest.raises(ValueError, match=r"t must have shape \(120, 2\)"):
+        optim.LevenbergMarquardt(model.parameters()).step(model, X, T[:, :1])

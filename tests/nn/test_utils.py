@@ -1,0 +1,27 @@
+"""nn.utils: clipping against stored PyTorch results and formulas, flat parameters there and back."""
+import numpy as np
+import pytest
+
+from vivace import nn
+
+
+def test_clip_grad_norm(torch_traces):
+    given = torch_traces["clipping"]
+    for case in given["cases"]:
+        parameters = [nn.Parameter(np.zeros(np.shape(g))) for g in given["gradients"]]
+        for p, g in zip(parameters, given["gradients"]):
+            p.grad = np.array(g)
+        assert nn.utils.clip_grad_norm_(parameters, case["limit"]) == pytest.approx(case["norm"], rel=1e-12)
+        for p, after in zip(parameters, case["after"]):
+            np.testing.assert_allclose(p.grad.numpy(), after, rtol=1e-12)
+
+
+def test_clip_grad_value_and_flat_parameters():
+    p, q = nn.Parameter(np.zeros((2, 2))), nn.Parameter(np.zeros(3))
+    p.grad = [[-3, 0.5], [2, -0.1]]
+    nn.utils.clip_grad_value_([p, q], 1.0)
+    assert p.grad.numpy().tolist() == [[-1, 0.5], [1, -0.1]] and q.grad is None
+    nn.utils.vector_to_parameters(np.arange(7.0), [p, q])
+    assert p.numpy().tolist() == [[0, 1], [2, 3]] and nn.utils.parameters_to_vector([p, q]).tolist() == list(range(7))
+    with pytest.raises(ValueError, match=r"vec must have shape \(7,\), got \(6,\)"):
+        nn.utils.vector_to_parameters(np.zeros(6), [p, q])
