@@ -14,6 +14,7 @@ import numpy as np
 
 from . import dispatch, reference
 from .contract import ACTIVATIONS, lanes, packed_shape
+from .reference.sparse import cut_count
 
 GRID = (0, 1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129)
 """Sizes of a dimension: none, one, and the neighbours of every vector width."""
@@ -100,8 +101,35 @@ def packed(rng, shape, made):
     return form
 
 
+def spans(rng, shape, made):
+    """Rows that take what is left of M, each at most I elements."""
+    rows, at = np.zeros(shape, np.int64), 0
+    for n in range(shape[0]):
+        rows[n] = at, at + rng.integers(0, min(made["I"], (made["M"] - at)) + 1)
+        at = rows[n, 1]
+    return rows[rng.permutation(len(rows))]
+
+
+def cuts(rng, shape, made):
+    """As spans, cut at multiples of 256 columns: elements of the columns that `ascending` will draw."""
+    rows = spans(rng, (shape[0], 2), made)
+    made["rows"] = rows
+    made["columns"][...] = ascending(rng, made["columns"].shape, made)
+    edges = 256 * np.arange(shape[1] - 1)
+    inner = [begin + np.searchsorted(made["columns"][begin:end], edges) for begin, end in rows]
+    return np.concatenate([np.reshape(inner, (shape[0], shape[1] - 1)), rows[:, 1:]], axis=1)
+
+
+def ascending(rng, shape, made):
+    columns = np.zeros(shape, np.int64)
+    for begin, end in made.get("rows", ()):
+        columns[begin:end] = np.sort(rng.choice(made["I"], end - begin, replace=False))
+    return columns
+
+
 VALUES = {
-    "index": below("M"), "packed": packed, "p(N,C)": uniform(0.02, 0.98), "p(N,O)": uniform(0.02, 0.98), "w(N)": weights,
+    "rows:int(N,2)": spans, "rows:int(M,2)": lambda rng, shape, made: np.sort(rng.integers(0, 99, shape)), "columns": ascending,
+    "cuts": cuts, "index": below("M"), "packed": packed, "p(N,C)": uniform(0.02, 0.98), "p(N,O)": uniform(0.02, 0.98), "w(N)": weights,
     "v": uniform(0.01, 1), "t(N,C)": uniform(0, 1), "t(N,O)": uniform(0, 1), "t:int(N)": below("C"),
     "t:int(M)": lambda rng, shape, made: rng.integers(-50, 50, shape),
     "absolute_error.t": normal, "huber_error.t": normal, "quantile_error.t": normal, "quantile_error.q": uniform(0.05, 0.95),
@@ -167,7 +195,7 @@ def shape_of(array, sizes, dtype):
     """The shape of one array of a signature for `sizes`, a dict of letters; "*" is a whole shape."""
     if array.dims == ("*",):
         return sizes["*"]
-    sizes = dict(sizes, L=lanes(dtype), Q=packed_shape(sizes.get("O", 0), 0, dtype)[0])
+    sizes = dict(sizes, L=lanes(dtype), Q=packed_shape(sizes.get("O", 0), 0, dtype)[0], B=cut_count(sizes.get("I", 0)))
     return tuple(int(d) if d.isdigit() else sizes[d] for d in array.dims)
 
 
@@ -198,7 +226,7 @@ def _values(kernel, array):
 def sizes_of(kernel, grid=GRID, long=LONG):
     """Each dimension walked over `grid` and its further sizes, the others at BASE; some with none of all."""
     spec = reference.KERNELS[kernel].spec
-    letters = list(dict.fromkeys(d for a in spec.arrays for d in a.dims if d.isalpha() and d not in "LQ" or d == "*"))
+    letters = list(dict.fromkeys(d for a in spec.arrays for d in a.dims if d.isalpha() and d not in "LQB" or d == "*"))
     if letters == ["*"]:
         shapes = [shape for n in (*grid, *long.get("*", ())) for shape in ((n,), (3, n))]
         return [{"*": shape} for shape in (*shapes, (0, 3), (2, 3, 5), ())]

@@ -12,9 +12,10 @@ OVER = ("rows", "tiles", "flat", "all")
 ARENA, PARAMETERS, GRADIENTS, PACKED, STATE, INPUT = 0, 1, 2, 3, 4, 12
 TARGET, WEIGHT = 20, 21
 CONSTANT = 22
+COLUMNS, VALUES = 23, 27
 ROW_STREAM, STEP_STREAM, SPACES = 32, 48, 56
 ORDER, OUTPUT, INPUT_ROWS, TARGET_ROWS, WEIGHT_ROWS = 32, 33, 34, 42, 43
-RESULT = 48
+RESULT, NORMS = 48, 49
 
 RECORD = np.dtype([
     ("op", np.int32), ("real", np.int32), ("source", np.int32), ("over", np.int32),

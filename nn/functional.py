@@ -13,12 +13,13 @@ from .loss_functions import (  # noqa: F401
     smooth_l1_loss,
 )
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
-from .tensor import Tensor, apply, as_real, as_tensor
+from .sparse import is_sparse, sparse_rows
+from .tensor import Tensor, apply, as_real, as_tensor, wrap
 
 
 def linear(input, weight, bias=None):
     """y = x wᵀ + b;  x (..., I)  w (O, I)  b (O,) or None -> y (..., O)"""
-    x = as_tensor(input, weight.dtype)
+    x = wrap(sparse_rows("input", input, weight.dtype).astype(weight.dtype)) if is_sparse(input) else as_tensor(input, weight.dtype)
     if x.traced or x.ndim == 2:
         return apply(ops.Linear(), x, weight, bias)
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:

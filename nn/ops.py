@@ -6,6 +6,8 @@ per input, None where `needs` says nobody asks; it may return dout itself, so no
 """
 import numpy as np
 
+from .sparse import SparseRows
+
 
 class Op:
     """An operation; its attributes are plain numbers and strings, so that a graph can be saved."""
@@ -32,9 +34,16 @@ class Linear(Op):
         return (x[0], w[0])
 
     def forward(self, k, y, x, w, b):
-        k.linear_forward(x, w, b, y)
+        if isinstance(x, SparseRows):
+            x.forward(k, w, b, y, x.room())
+        else:
+            k.linear_forward(x, w, b, y)
 
     def backward(self, k, new, needs, dy, y, x, w, b):
+        if isinstance(x, SparseRows):
+            dw, db = new(w), new(b) if needs[2] else None
+            x.backward(k, dy, dw, db)
+            return None, dw, db
         dx = new(x) if needs[0] else None
         dw = new(w) if needs[1] else None
         db = new(b) if needs[2] else None

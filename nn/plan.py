@@ -7,32 +7,50 @@ from .backward import backpropagate
 from .ops import Dropout
 from .recorder import BATCH, Buffer, Recorder, Slot
 from .schedule import assign_phases, drop_unread, fuse_activations, place_buffers
+from .sparse import SparseRows, cut_count
 from .store import aligned
+
+LARGEST = float(np.finfo(np.float64).max)
+"""A limit that clips no gradient, where only its norm is wanted."""
+
+WEIGHT_GRADIENTS = ("linear_backward_weight", "sparse_backward_weight")
+"""Kernels that make the gradient of a weight tile by tile, so that its update rides on them."""
+
+
+class SparseBuffers(SparseRows):
+    """Sparse rows of a plan."""
+
+    def room(self):
+        return Buffer((BATCH, cut_count(self.width)), "int")
 
 
 class Data:
     """How a plan meets its data: the dtypes of inputs, whether rows are gathered by an order, and what else comes along.
 
-    targets: None, "int" or the width of real targets. weights: whether rows are weighted.
+    targets: None, "int" or the width of real targets. weights: whether rows are weighted. sparse: places of the inputs that are
+    SparseRows.
     """
 
-    def __init__(self, sources=None, gather=False, targets=None, weights=False):
-        self.sources, self.gather, self.targets, self.weights = sources, gather, targets, weights
+    def __init__(self, sources=None, gather=False, targets=None, weights=False, sparse=()):
+        self.sources, self.gather, self.targets, self.weights, self.sparse = sources, gather, targets, weights, tuple(sparse)
 
     def key(self):
-        return (tuple(map(str, self.sources or ())), self.gather, self.targets, self.weights)
+        return (tuple(map(str, self.sources or ())), self.gather, self.targets, self.weights, self.sparse)
 
 
 class Plan:
     """Records of one step (training) or one pass (prediction), for batches of up to `rows` rows.
 
-    book: the kernels that run it. `run` executes; the caller supplies data by space. `columns` names the columns of the table.
+    book: the kernels that run it. norms: write the norm of every step's gradient, before clipping, to the space NORMS.
+    `run` executes; the caller supplies data by space. `columns` names the columns of the table.
     """
 
     def __init__(self, graph, store, book, rows, data, loss=None, optimizer=None, seed=0, emit=True, fused=True,
-                 clip_norm=None):
+                 clip_norm=None, norms=False):
         self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
-        self.dtype, self.clips, self.constant = graph.dtype, clip_norm is not None, None
+        if norms and clip_norm is None:
+            clip_norm = LARGEST
+        self.dtype, self.clips, self.norms, self.constant = graph.dtype, clip_norm is not None, norms, None
         self._buffers = {}
         self._packs = {}
         recorder = Recorder()
@@ -68,7 +86,9 @@ class Plan:
         for i, symbol in enumerate(self.graph.inputs):
             width = symbol.shape[1]
             self._buffers[symbol.index] = self._stream(R.INPUT_ROWS + i, width)
-            if data.gather:
+            if i in data.sparse:
+                self._buffers[symbol.index] = self._sparse(k, i, width, order if data.gather else None)
+            elif data.gather:
                 self._buffers[symbol.index] = Buffer((BATCH, width))
                 k.gather_rows(Buffer((0, width), "any", (R.INPUT + i, 0)), order, self._buffers[symbol.index])
                 k.calls[-1].source = data.sources[i]
@@ -86,6 +106,14 @@ class Plan:
             k.gather_weights(Buffer((0,), "real", (R.WEIGHT, 0)), order, self.weight)
             k.calls[-1].source = self.dtype
 
+    def _sparse(self, k, i, width, order):
+        """Input i as sparse rows: those of the batch are picked by `order`, or stand in a stream."""
+        rows = self._stream(R.INPUT_ROWS + i, 2, "int")
+        if order is not None:
+            rows = Buffer((BATCH, 2), "int")
+            k.gather_spans(Buffer((0, 2), "int", (R.INPUT + i, 0)), order, rows)
+        return SparseBuffers(rows, Buffer((0,), "int", (R.COLUMNS + i, 0)), Buffer((0,), "real", (R.VALUES + i, 0)), width)
+
     def _array_of(self, t):
         if t.traced:
             return self._buffers[t.index]
@@ -96,7 +124,12 @@ class Plan:
             if isinstance(node.op, Dropout):
                 node.op.seed, node.op.step = self.seed, Slot("step")
             out = self._buffers[node.out.index] = Buffer(node.out.shape)
-            node.op.forward(k, out, *[None if t is None else self._array_of(t) for t in node.inputs])
+            arrays = [None if t is None else self._array_of(t) for t in node.inputs]
+            if node.op.name != "linear" and any(isinstance(a, SparseRows) for a in arrays):
+                raise ValueError(f"X is sparse, which only Linear takes as its input; {node.op.name} needs X.toarray()")
+            node.op.forward(k, out, *arrays)
+        if isinstance(self._buffers[self.graph.output.index], SparseRows):
+            raise ValueError("X is sparse, and the model hands it on as it is; it needs X.toarray()")
 
     def _loss(self, k, loss):
         op, self._loss_input = loss
@@ -120,7 +153,8 @@ class Plan:
         updates, clip = {}, None
         if clip_norm is not None:
             made = list(k.calls)
-            clip = k.clip_norm(Buffer((self.store.size,), "real", (R.GRADIENTS, 0)), Buffer((1,), "f64"), clip_norm)
+            clip = k.clip_norm(Buffer((self.store.size,), "real", (R.GRADIENTS, 0)),
+                               Buffer((1,), "f64", (R.NORMS, 8) if self.norms else None), clip_norm)
             clip.after = made
         for p in optimizer.steps:
             if p in gradients:
@@ -132,13 +166,13 @@ class Plan:
         self.trained = list(updates)
         packs = {p: k.linear_pack(self._array_of(p), self._packed(p)) for p in self._forward_weights() if p in updates}
         for p, (producer, update, shared) in updates.items():
-            if fused and not shared and producer.name == "linear_backward_weight":
+            if fused and not shared and producer.name in WEIGHT_GRADIENTS:
                 place = 0 if p.ndim == 2 else 1
                 producer.then[place], update.chained = update, True
                 if place == 0 and p in packs:
                     producer.then[2], packs[p].chained = packs[p], True
         for call in k.calls:  # a bias whose weight is frozen has no tile of its own to ride on
-            if call.name == "linear_backward_weight" and call.then[1] is not None and call.arrays[2] is not None and not call.then[0]:
+            if call.name in WEIGHT_GRADIENTS and call.then[1] is not None and call.arrays[2] is not None and not call.then[0]:
                 call.then[1].chained, call.then[1] = False, None
 
     def _forward_weights(self):
@@ -156,6 +190,8 @@ class Plan:
         for call in calls:
             if call.name == "linear_forward":
                 call.arrays[4] = self._packed(weights[call.arrays[1].key()])
+            elif call.name == "sparse_linear_forward":
+                call.arrays[7] = self._packed(weights[call.arrays[3].key()])
 
     # --- how it is encoded
 
@@ -199,7 +235,7 @@ class Plan:
 
     def flops(self, rows):
         """Floating-point operations of the matmuls of one step of `rows` rows."""
-        return sum(call.flops(rows) for call in self.calls if call.name.startswith("linear_") and call.name != "linear_pack")
+        return sum(call.flops(rows) for call in self.calls if call.name.startswith(("linear_", "sparse_")) and call.name != "linear_pack")
 
     def memory(self):
         """Bytes this plan holds: arena, parameters with gradients and optimizer state, packed weights."""

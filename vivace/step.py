@@ -1,7 +1,7 @@
 """One compiled training step, for loops that the user writes."""
 import numpy as np
 
-from . import threads
+from . import prepare, threads
 from .kernels import record as R
 from .nn.plan import Data
 from .run import NonFiniteError
@@ -24,14 +24,15 @@ class Step:
 
     def _run(self, arrays, target, weight, rows):
         trainer = self.trainer
-        data = Data(None, False, "int" if target.dtype == np.int64 else target.shape[1], weight is not None)
+        data = Data(None, False, "int" if target.dtype == np.int64 else target.shape[1], weight is not None,
+                    prepare.sparse_places(arrays))
         plan = trainer._training_plan([a.shape[1] for a in arrays], self.batch_size, data, False)
         plan.enter()
         table, result = np.zeros((1, max(len(plan.columns), 1))), np.zeros((1, 2))
         trainer.optimizer.fill(table, plan.columns, trainer.optimizer.steps[plan.trained[0]] - plan.first_step)
         if "step" in plan.columns:
             table[0, plan.columns["step"]] = trainer.step
-        spaces = {R.INPUT_ROWS + i: np.ascontiguousarray(a, plan.dtype) for i, a in enumerate(arrays)}
+        spaces = prepare.input_spaces(prepare.as_type(arrays, plan.dtype), R.INPUT_ROWS)
         spaces |= {R.TARGET_ROWS: target, R.WEIGHT_ROWS: weight, R.RESULT: result, **trainer.optimizer.spaces()}
         with threads.team(trainer._threads(), plan.flops(rows), rows) as team:
             _, _, status = plan.run(spaces, table, rows, rows, (0, 0), 1, team, np.inf)

@@ -101,17 +101,17 @@ class Trainer:
             self._plans[key] = make()
         return self._plans[key]
 
-    def _training_plan(self, widths, batch, data, emits):
+    def _training_plan(self, widths, batch, data, emits, norms=False):
         self.optimizer.home()
         store = self.store
         graph, text = self._traced(widths, True)
         key = ("train", text, batch, data.key(), emits, self.optimizer.signature(), str(self.loss.config()), self.seed,
-               self.clip_grad_norm)
+               self.clip_grad_norm, norms)
 
         def make():
             z, logits = self.loss.source(graph.output)
             plan = Plan(graph, store, self.book, batch, data, (self.loss.operation(data.targets == "int", logits), z), self.optimizer,
-                        self.seed, emits, clip_norm=self.clip_grad_norm)
+                        self.seed, emits, clip_norm=self.clip_grad_norm, norms=norms)
             if not plan.trained:
                 raise ValueError("no parameter of the model is trained: all are frozen, or the optimizer holds none of them")
             plan.first_steps = {p: self.optimizer.steps[p] for p in plan.trained}
@@ -125,10 +125,10 @@ class Trainer:
         self._train_plan = plan
         return plan
 
-    def _prediction_plan(self, widths):
+    def _prediction_plan(self, widths, sparse=()):
         store = self.store
         graph, text = self._traced(widths, False)
-        return self._cached(("predict", text), lambda: Plan(graph, store, self.book, PREDICT_ROWS, Data()))
+        return self._cached(("predict", text, sparse), lambda: Plan(graph, store, self.book, PREDICT_ROWS, Data(sparse=sparse)))
 
     def _outputs(self, widths):
         return self._traced(widths, True)[0].output.shape[1]
@@ -168,10 +168,11 @@ class Trainer:
             callbacks=None, verbose="auto", max_time=None):
         """Train for `epochs` more epochs; returns the History.
 
-        X (N, features) numbers, or a list of them for a model of several inputs; y classes 0..C-1 or real targets. shuffle: True,
-        False, or an array (N,) that gives the order of every epoch. validation_split: part of the rows, drawn by the seed, that is
-        not trained on; validation_data (X, y) or (X, y, sample_weight). max_time: seconds. A second fit continues: epochs,
-        optimizer and history go on; an epoch that was cut short is finished first when rows and batch_size are the same.
+        X (N, features) numbers, or a list of them for a model of several inputs (a sparse matrix of SciPy is not made dense); y classes
+        0..C-1 or real targets. shuffle: True, False, or an array (N,) that gives the order of every epoch. validation_split: part of the
+        rows, drawn by the seed, that is not trained on; validation_data (X, y) or (X, y, sample_weight). max_time: seconds. A second fit
+        continues: epochs, optimizer and history go on; an epoch that was cut short is finished first when rows and batch_size are the
+        same.
         Raises NonFiniteError when loss or weights stop being finite, the model then holding the last finite weights; Ctrl-C raises
         KeyboardInterrupt after at most a step, the model being usable.
         """
@@ -240,10 +241,12 @@ class Trainer:
         return *rows(np.sort(order[held:])), rows(np.sort(order[:held]))
 
     def _fit(self, arrays, target, weight, validation, epochs, batch, watchers, verbose, max_time):
-        data = Data([a.dtype for a in arrays], True, "int" if target.dtype == np.int64 else target.shape[1], weight is not None)
-        plan = self._training_plan([a.shape[1] for a in arrays], batch, data, bool(self.metrics))
+        data = Data([a.dtype for a in arrays], True, "int" if target.dtype == np.int64 else target.shape[1], weight is not None,
+                    prepare.sparse_places(arrays))
+        norms = self.clip_grad_norm is not None or any(watcher.needs_grad_norm for watcher in watchers)
+        plan = self._training_plan([a.shape[1] for a in arrays], batch, data, bool(self.metrics), norms)
         rows, first = len(target), self.epoch
-        spaces = {R.INPUT + i: a for i, a in enumerate(arrays)} | {R.TARGET: target, R.WEIGHT: weight}
+        spaces = prepare.input_spaces(arrays, R.INPUT) | {R.TARGET: target, R.WEIGHT: weight}
         begin = time.monotonic()
         deadline = np.inf if max_time is None else begin + max_time
         self.stop_training, self.stop_reason = False, None
@@ -307,7 +310,8 @@ class Trainer:
         self.position = done
         self.partial = None if not done else {
             "rows": run.rows, "batch": run.batch, "result": epoch.result[:done],
-            "output": None if epoch.output is None else epoch.output[:done * run.batch]}
+            "output": None if epoch.output is None else epoch.output[:done * run.batch],
+            "norms": None if epoch.norms is None else epoch.norms[:done]}
 
     def _resume(self, epoch, run):
         """The step at which the epoch begins: that of an epoch which was cut short, if it was one of these rows and batches."""
@@ -316,6 +320,8 @@ class Trainer:
             self.position, self.partial = 0, None
             return 0
         epoch.result[:self.position] = held["result"]
+        if epoch.norms is not None:
+            epoch.norms[:self.position] = np.nan if held["norms"] is None else held["norms"]
         if epoch.output is not None:
             fits = held["output"] is not None and held["output"].shape[1] == run.outputs
             epoch.output[:self.position * run.batch] = held["output"] if fits else np.nan
@@ -329,6 +335,8 @@ class Trainer:
         if validation is not None:
             with no_grad():
                 logs |= {f"val_{name}": value for name, value in self._evaluate(*validation).items()}
+        if epoch.norms is not None:
+            logs["grad_norm"] = float(np.mean(epoch.norms))
         logs |= {"lr": self.optimizer.param_groups[0]["lr"], "seconds": seconds, "samples_per_second": run.rows / max(seconds, 1e-9)}
         if self.scheduler is not None and self.scheduler_interval == "epoch":
             self.scheduler.step()
@@ -358,8 +366,8 @@ class Trainer:
             return self._predict(prepare.inputs(X, self.store.dtype))
 
     def _predict(self, arrays):
-        arrays = [np.ascontiguousarray(a, self.store.dtype) for a in arrays]
-        plan = self._prediction_plan([a.shape[1] for a in arrays])
+        arrays = prepare.as_type(arrays, self.store.dtype)
+        plan = self._prediction_plan([a.shape[1] for a in arrays], prepare.sparse_places(arrays))
         rows = len(arrays[0])
         with threads.team(self._threads(), plan.flops(min(rows, plan.rows)), rows) as team:
             return eval_outputs(plan, arrays, rows, team)

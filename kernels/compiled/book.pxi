@@ -27,6 +27,7 @@ include "column_losses.pxi"
 include "optimizers.pxi"
 include "dropout.pxi"
 include "rows.pxi"
+include "sparse.pxi"
 include "engine.pxi"
 
 cdef extern from *:

@@ -7,6 +7,7 @@
 #include "rowwise.h"
 #include "column_losses.h"
 #include "matmul.h"
+#include "sparse.h"
 #undef NAME2
 #undef NAME1
 #undef F

@@ -9,6 +9,7 @@ from .losses import *  # noqa: F401,F403
 from .optimizers import *  # noqa: F401,F403
 from .row_losses import *  # noqa: F401,F403
 from .rows import *  # noqa: F401,F403
+from .sparse import *  # noqa: F401,F403
 
 KERNELS = {name: value for name, value in sorted(globals().items()) if hasattr(value, "spec")}
 """Every kernel by name; the other books and the tests enumerate it."""

@@ -25,6 +25,7 @@ TOLERANCE = {
     **dict.fromkeys(("binary_cross_entropy", "cross_entropy", "cross_entropy_soft", "gelu_backward", "linear_forward",
                      "linear_backward_input", "linear_backward_weight", "silu_forward", "silu_backward", "softmax_forward",
                      "softmax_cross_entropy_soft", "softplus_forward"), 3),
+    **dict.fromkeys(("sparse_linear_forward", "sparse_backward_weight"), 3),
     **dict.fromkeys(("binary_cross_entropy_logits", "softmax_cross_entropy"), 4),
     **dict.fromkeys(("gelu_forward", "squared_error"), 5),
 }
@@ -108,7 +109,19 @@ def scale_of_adam(update):
     return scale
 
 
+def scale_of_sparse_forward(rows, columns, values, w, b, y, cuts, packed):
+    size = np.empty_like(y)
+    reference.sparse_linear_forward(rows, columns, np.abs(values), np.abs(w), None if b is None else np.abs(b), size, cuts)
+    return [size, None if cuts is None else cuts]
+
+
+def scale_of_sparse_backward_weight(columns, values, cuts, dy, dw, db):
+    reference.sparse_backward_weight(columns, np.abs(values), cuts, np.abs(dy), dw, db)
+    return [dw, db]
+
+
 SCALE = {
+    "sparse_linear_forward": scale_of_sparse_forward, "sparse_backward_weight": scale_of_sparse_backward_weight,
     **loss_scales.SCALE,
     "linear_forward": scale_of_linear_forward, "linear_backward_input": scale_of_linear_backward_input,
     "linear_backward_weight": scale_of_linear_backward_weight, "softmax_forward": scale_of_softmax,
@@ -385,7 +398,7 @@ def test_label_out_of_range(book, kernel, label):
     assert_same_refusal(book, kernel, arguments, label)
 
 
-@pytest.mark.parametrize("kernel", ["gather_rows", "gather_labels", "gather_weights"])
+@pytest.mark.parametrize("kernel", ["gather_rows", "gather_labels", "gather_weights", "gather_spans"])
 @pytest.mark.parametrize("index", [-1, 9, 2 ** 40])
 def test_index_out_of_range(book, kernel, index):
     arguments = cases.make(kernel, cases.BASE, np.float32)
@@ -470,6 +483,6 @@ def test_not_a_number_is_seen(book, kernel, value):
 def test_the_specifications_are_the_contract():
     """Every array of every kernel has a letter that the contract knows."""
     letters = {d for k in KERNELS for a in spec_of(k).arrays for d in a.dims if not d.isdigit()}
-    assert letters <= {"N", "I", "O", "C", "M", "P", "L", "Q", "*"}
+    assert letters <= {"N", "I", "O", "C", "M", "P", "L", "Q", "B", "*"}
     assert {a.role for k in KERNELS for a in spec_of(k).arrays} <= {"in", "out", "inout", "scratch"}
     assert contract.lanes(np.float32) == 16 and contract.lanes(np.float64) == 8
