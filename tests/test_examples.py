@@ -29,7 +29,7 @@ def stored(name):
 
 def test_every_example_is_run_here():
     names = {path.stem for path in (ROOT / "examples").glob("*.py")} - {"_digits28"}
-    assert names == {"two_layer_functions", "pytorch_program", "linear_regression", "digits_train_step", "digits_fit"}
+    assert names == {"two_layer_functions", "pytorch_program", "linear_regression", "digits_train_step", "digits_fit", "sparse_adagrad"}
 
 
 def test_two_layer_functions_learn_exclusive_or(example):
@@ -80,3 +80,16 @@ def test_digits_learn_from_their_own_start(name, example):
     pytest.importorskip("sklearn")
     result = example(name).main()
     assert result["test_accuracy"] > 0.74 and len(result["losses"]) == 10
+
+
+def test_adagrad_beats_plain_descent_on_rare_words(example, monkeypatch):
+    """At equal steps, each with its best rate; on texts that neither has seen."""
+    pytest.importorskip("scipy")
+    module = example("sparse_adagrad")
+    there = {name: rates for name, rates in module.RATES.items() if hasattr(module.optim, name)}
+    monkeypatch.setattr(module, "RATES", there)
+    results = module.main()
+    assert results["SGD"]["rate"] == 4.0 and results["SGD"]["loss"] == pytest.approx(0.347, abs=0.003)
+    if "Adagrad" in there:
+        assert results["Adagrad"]["loss"] < 0.85 * results["SGD"]["loss"]
+        assert results["Adagrad"]["accuracy"] > results["SGD"]["accuracy"] + 0.02
