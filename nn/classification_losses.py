@@ -64,8 +64,8 @@ class MultiMarginLoss(Loss):
         return labels(target, outputs)
 
     def operation(self, labels, logits):
-        vector = [1.0] if self.weight is None else self.weight.tolist()
-        return ops.Loss("multi_margin", self.reduction == "mean", vector=vector, margin=self.margin, p=self.p)
+        weight = np.ones(1) if self.weight is None else self.weight
+        return ops.Loss("multi_margin", self.reduction == "mean", [weight], margin=self.margin, p=self.p)
 
     def config(self):
         return {"p": self.p, "margin": self.margin, "weight": None if self.weight is None else self.weight.tolist(), **super().config()}

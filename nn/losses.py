@@ -192,7 +192,7 @@ class BCEWithLogitsLoss(BinaryLoss):
     def operation(self, labels, logits):
         if self.pos_weight is None:
             return super().operation(labels, logits)
-        return ops.Loss("weighted_binary_cross_entropy_logits", self.reduction == "mean", vector=self.pos_weight.tolist())
+        return ops.Loss("weighted_binary_cross_entropy_logits", self.reduction == "mean", [self.pos_weight])
 
     def config(self):
         return {**super().config(), "pos_weight": None if self.pos_weight is None else self.pos_weight.tolist()}

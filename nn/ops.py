@@ -275,29 +275,27 @@ class Dropout(Op):
 class Loss(Op):
     """The batch's loss by the loss kernel `kernel`, with its gradient in the same pass.
 
-    inputs: predictions (N, O), targets, row weights or None. `mean` divides by the sum of the weights. vector: numbers over the
-    outputs (one stands for all) that the kernel takes behind the row weights. halves: the kernel reads predictions (N, 2, O).
+    inputs: predictions (N, O), targets, row weights or None. `mean` divides by the sum of the weights. `constants` are further input
+    arrays of the kernel, which stand behind the row weights; one of a single number is repeated over the outputs. halves: the kernel
+    reads predictions (N, 2, O).
     """
 
     name = "loss"
 
-    def __init__(self, kernel, mean=True, vector=None, halves=False, **scalars):
-        self.kernel, self.mean, self.vector, self.halves, self.scalars = kernel, bool(mean), vector, halves, scalars
+    def __init__(self, kernel, mean=True, constants=(), halves=False, **scalars):
+        self.kernel, self.mean, self.constants, self.halves, self.scalars = kernel, bool(mean), constants, halves, scalars
 
     def attributes(self):
-        return {"kernel": self.kernel, "mean": self.mean, "vector": self.vector, "halves": self.halves, **self.scalars}
+        return {"kernel": self.kernel, "mean": self.mean, **self.scalars}
 
-    def constant(self, outputs, dtype):
-        """`vector` as an array (O,)."""
-        return np.ascontiguousarray(np.broadcast_to(self.vector, (outputs,)), dtype)
-
-    def rows(self, k, z, t, w, l, dz, constant=None):
-        """Row losses l (N,) and the gradient dz of the batch's loss (None: not wanted). constant: a plan's place of `vector`."""
-        extra = () if self.vector is None else (self.constant(z.shape[1], z.dtype) if constant is None else constant,)
-        if self.halves and isinstance(z, np.ndarray):  # a plan's buffer is the same memory in either shape
+    def rows(self, k, z, t, w, l, dz):
+        """Row losses l (N,) and the gradient dz of the batch's loss (None: not wanted)."""
+        constants = [np.repeat(c, z.shape[1]) if len(c) == 1 else c for c in self.constants]
+        constants = [c.astype(z.dtype) if hasattr(z, "dtype") else c for c in constants]  # a plan has its type already
+        if self.halves and hasattr(z, "dtype"):  # a plan's buffer is the same memory in either shape
             shape = (len(z), 2, z.shape[1] // 2)
             z, dz = z.reshape(shape), None if dz is None else dz.reshape(shape)
-        getattr(k, self.kernel)(z, t, w, *extra, l, dz, *self.scalars.values(), self.mean)
+        getattr(k, self.kernel)(z, t, w, *constants, l, dz, *self.scalars.values(), self.mean)
 
 
 TABLE = {op.name: op for op in (Linear, Activation, Add, Subtract, Multiply, Divide, Scale, Power, Concatenate, Slice, Dropout)}

@@ -50,10 +50,10 @@ class Plan:
         self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
         if norms and clip_norm is None:
             clip_norm = LARGEST
-        self.dtype, self.clips, self.norms, self.constant = graph.dtype, clip_norm is not None, norms, None
+        self.dtype, self.clips, self.norms = graph.dtype, clip_norm is not None, norms
         self._buffers = {}
         self._packs = {}
-        recorder = Recorder()
+        recorder = Recorder(self.dtype)
         self._read_data(recorder, data)
         self._forward(recorder)
         calls = recorder.calls
@@ -69,6 +69,7 @@ class Plan:
         self.calls = assign_phases(calls, self.rows)
         self.arena_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize)
         self.arena = aligned(self.arena_bytes, np.uint8)
+        self.constants = recorder.constants
         self.columns = self._columns()
         self.records = self._encode()
         self.row_block = self._row_block()
@@ -135,11 +136,7 @@ class Plan:
         op, self._loss_input = loss
         z = self._buffers[self._loss_input.index]
         l, dz = Buffer((BATCH,)), Buffer(z.shape)
-        constant = None
-        if op.vector is not None:
-            self.constant = op.constant(z.shape[1], self.dtype)
-            constant = Buffer(self.constant.shape, "real", (R.CONSTANT, 0))
-        op.rows(k, z, self.target, self.weight, l, dz, constant)
+        op.rows(k, z, self.target, self.weight, l, dz)
         k.mean_loss(l, self.weight, Buffer((2,), "f64", (R.RESULT, 16)))
         return dz
 
@@ -255,7 +252,7 @@ class Plan:
         """Run steps start..last_step of an epoch of `rows` rows: (step, phase, status), as kernels.reference.engine.run_plan."""
         full = [None] * R.SPACES
         full[R.ARENA], full[R.PARAMETERS], full[R.GRADIENTS] = self.arena, self.store.vectors["data"], self.store.vectors["grad"]
-        full[R.PACKED], full[R.CONSTANT] = self.store.packed, self.constant
+        full[R.PACKED], full[R.CONSTANTS] = self.store.packed, self.constants
         for space, array in spaces.items():
             full[space] = array
         if table.shape[1] < len(self.columns):  # a forward that drops in evaluation too: as in the first step

@@ -1,4 +1,6 @@
 """The recorder: a book of kernels that writes calls down instead of making them."""
+import numpy as np
+
 from .. import kernels
 from ..kernels import record as R
 from .graph import BATCH
@@ -86,10 +88,18 @@ class Call:
 
 
 class Recorder:
-    """Has the kernels' names; calling one appends a Call. Arrays are Buffers, scalars numbers, names or Slots."""
+    """Has the kernels' names; calling one appends a Call. Arrays are Buffers, scalars numbers, names or Slots.
 
-    def __init__(self):
-        self.calls = []
+    An array of NumPy becomes a constant of the plan: `constants` holds them, one after the other, in the type `dtype`.
+    """
+
+    def __init__(self, dtype):
+        self.calls, self.dtype, self.constants = [], dtype, np.empty(0, dtype)
+
+    def _constant(self, array):
+        place = (R.CONSTANTS, self.constants.nbytes)
+        self.constants = np.concatenate([self.constants, np.asarray(array, self.dtype).reshape(-1)])
+        return Buffer(array.shape, "real", place)
 
     def __getattr__(self, name):
         if name not in kernels.reference.KERNELS:
@@ -97,7 +107,8 @@ class Recorder:
         spec = kernels.reference.KERNELS[name].spec
 
         def write_down(*args):
-            arrays, given = list(args[:len(spec.arrays)]), list(args[len(spec.arrays):])
+            arrays = [self._constant(a) if isinstance(a, np.ndarray) else a for a in args[:len(spec.arrays)]]
+            given = list(args[len(spec.arrays):])
             arrays += [None] * (len(spec.arrays) - len(arrays))
             scalars = given + [default for _, default in spec.scalars[len(given):]]
             self.calls.append(Call(name, arrays, scalars))

@@ -68,7 +68,7 @@ class QuantileLoss(Loss):
         return super().target(target, outputs, dtype)
 
     def operation(self, labels, logits):
-        return ops.Loss("quantile_error", self.reduction == "mean", vector=self.quantile)
+        return ops.Loss("quantile_error", self.reduction == "mean", [np.array(self.quantile)])
 
     def config(self):
         return {"quantile": self.quantile, **super().config()}
