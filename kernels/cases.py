@@ -14,6 +14,7 @@ import numpy as np
 
 from . import dispatch, reference
 from .contract import ACTIVATIONS, lanes, packed_shape
+from .reference.sparse import cut_count
 
 GRID = (0, 1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129)
 """Sizes of a dimension: none, one, and the neighbours of every vector width."""
@@ -28,7 +29,7 @@ TOGETHER = ((17, 33, 65), (129, 65, 31), (64, 16, 16), (33, 300, 129), (300, 65,
 """N, I, O of the linear kernels at once."""
 
 NEED_A_COLUMN = ("argmax_rows", "cross_entropy", "softmax_cross_entropy", "softmax_cross_entropy_weighted",
-                 "softmax_cross_entropy_soft")
+                 "softmax_cross_entropy_soft", "softmax_focal", "multi_margin")
 
 POISON = {"f": np.nan, "i": -7777}
 """What outputs hold before the call."""
@@ -49,6 +50,30 @@ def signed(low, high):
 
 def weights(rng, shape, made):
     return rng.uniform(0.1, 2, shape) * (rng.uniform(size=shape) < 0.8)
+
+
+def signs(rng, shape, made):
+    return rng.choice([-1.0, 1.0], shape)
+
+
+def counts(rng, shape, made):
+    return rng.integers(0, 5, shape)
+
+
+def rate(rng, shape, made):
+    """The input of a loss on logarithms or on the rates themselves."""
+    return rng.normal(size=shape) if made["log_input"] else rng.uniform(0.2, 3, shape)
+
+
+def mean_and_variance(rng, shape, made):
+    y = rng.normal(size=shape)
+    return y if made["log_variance"] else np.stack([y[:, 0], np.abs(y[:, 1]) + 0.1], axis=1)
+
+
+def shares(rng, shape, made):
+    """Probabilities, some of them 0, or their logarithms."""
+    t = rng.uniform(0.01, 1, shape)
+    return np.log(t) if made["log_target"] else t * (rng.uniform(size=shape) < 0.8)
 
 
 def below(letter):
@@ -77,12 +102,43 @@ def packed(rng, shape, made):
     return form
 
 
+def spans(rng, shape, made):
+    """Rows that take what is left of M, each at most I elements."""
+    rows, at = np.zeros(shape, np.int64), 0
+    for n in range(shape[0]):
+        rows[n] = at, at + rng.integers(0, min(made["I"], (made["M"] - at)) + 1)
+        at = rows[n, 1]
+    return rows[rng.permutation(len(rows))]
+
+
+def cuts(rng, shape, made):
+    """As spans, cut at multiples of 256 columns: elements of the columns that `ascending` will draw."""
+    rows = spans(rng, (shape[0], 2), made)
+    made["rows"] = rows
+    made["columns"][...] = ascending(rng, made["columns"].shape, made)
+    edges = 256 * np.arange(shape[1] - 1)
+    inner = [begin + np.searchsorted(made["columns"][begin:end], edges) for begin, end in rows]
+    return np.concatenate([np.reshape(inner, (shape[0], shape[1] - 1)), rows[:, 1:]], axis=1)
+
+
+def ascending(rng, shape, made):
+    columns = np.zeros(shape, np.int64)
+    for begin, end in made.get("rows", ()):
+        columns[begin:end] = np.sort(rng.choice(made["I"], end - begin, replace=False))
+    return columns
+
+
 VALUES = {
-    "index": below("M"), "packed": packed, "p(N,C)": uniform(0.02, 0.98), "p(N,O)": uniform(0.02, 0.98), "w(N)": weights,
+    "rows:int(N,2)": spans, "rows:int(M,2)": lambda rng, shape, made: np.sort(rng.integers(0, 99, shape)), "columns": ascending,
+    "cuts": cuts, "index": below("M"), "packed": packed, "p(N,C)": uniform(0.02, 0.98), "p(N,O)": uniform(0.02, 0.98), "w(N)": weights,
     "v": uniform(0.01, 1), "u": uniform(0.01, 1), "top": uniform(0.01, 1), "rmsprop_update.m": uniform(-0.05, 0.05),
-    "t(N,C)": uniform(0, 1), "t(N,O)": uniform(0, 1), "t:int(N)": below("C"),
+    "t(N,C)": uniform(0, 1), "t(N,O)": uniform(0, 1), "t:int(N)": below("C"), "v(C)": uniform(0.1, 2),
     "t:int(M)": lambda rng, shape, made: rng.integers(-50, 50, shape),
-    "v(C)": uniform(0.1, 2), "squared_error.t": normal, "log.x": uniform(0.01, 9), "power.x": uniform(0.1, 4), "divide.b": signed(0.5, 2),
+    "absolute_error.t": normal, "huber_error.t": normal, "quantile_error.t": normal, "quantile_error.q": uniform(0.05, 0.95),
+    "poisson_error.y": rate, "poisson_error.t": counts, "tweedie_error.y": rate, "tweedie_error.t": counts,
+    "gaussian_nll.y": mean_and_variance, "gaussian_nll.t": normal, "hinge_error.t": signs, "hinge_embedding_error.t": signs,
+    "kl_divergence.t": shares, "weighted_binary_cross_entropy_logits.c": uniform(0.2, 3), "multi_margin.c": uniform(0.2, 3),
+    "squared_error.t": normal, "log.x": uniform(0.01, 9), "power.x": uniform(0.1, 4), "divide.b": signed(0.5, 2),
     "linear_backward_input.x": hidden, "leaky_relu_backward.y": output_of("leaky_relu_forward", alpha=0),
     "elu_backward.y": output_of("elu_forward", alpha=0),
     **{f"{name}_backward.y": output_of(f"{name}_forward") for name in ("sigmoid", "tanh", "relu", "softplus", "softmax")},
@@ -109,6 +165,16 @@ SCALARS = {
        for name in ("softmax_cross_entropy", "softmax_cross_entropy_weighted")},
     **{name: _means for name in ("squared_error", "softmax_cross_entropy_soft", "cross_entropy", "cross_entropy_soft",
                                  "binary_cross_entropy", "binary_cross_entropy_logits")},
+    **{name: _means for name in ("absolute_error", "quantile_error", "weighted_binary_cross_entropy_logits")},
+    "huber_error": [dict(delta=0.4, scale=2.5), dict(mean=False)], "hinge_error": [dict(margin=0.3, squared=True), dict(mean=False)],
+    "hinge_embedding_error": [dict(margin=0.3, mean=False)],
+    "poisson_error": [dict(full=True), dict(log_input=False), dict(log_input=False, full=True, eps=0.01, mean=False)],
+    "tweedie_error": [dict(power=power, log_input=log) for power in (0.0, 1.0, 1.3, 2.0, 3.0) for log in (True, False)] + _means,
+    "gaussian_nll": [dict(full=True), dict(log_variance=True), dict(log_variance=True, full=True, mean=False), dict(eps=0.5)],
+    "kl_divergence": [dict(log_target=True), dict(per_row=True), dict(log_target=True, mean=False)],
+    "sigmoid_focal": [dict(gamma=0.0), dict(gamma=1.0, alpha=-1.0), dict(gamma=1.7, alpha=0.6, mean=False)],
+    "softmax_focal": [dict(gamma=0.0), dict(gamma=1.0), dict(gamma=1.7, mean=False)],
+    "multi_margin": [dict(p=2, margin=0.7), dict(mean=False)],
     "sgd_update": [dict(weight_decay=0.1), dict(momentum=0.9, dampening=0.3, weight_decay=0.1), dict(momentum=0.9, nesterov=True),
                    dict(momentum=0.9, dampening=0.3, first=True), *_common],
     "adagrad_update": [dict(eps=0.1), dict(first=True, initial=0.2), *_common], "adadelta_update": [dict(lr=0.3, rho=0.7), *_common],
@@ -142,7 +208,7 @@ def shape_of(array, sizes, dtype):
     """The shape of one array of a signature for `sizes`, a dict of letters; "*" is a whole shape."""
     if array.dims == ("*",):
         return sizes["*"]
-    sizes = dict(sizes, L=lanes(dtype), Q=packed_shape(sizes.get("O", 0), 0, dtype)[0])
+    sizes = dict(sizes, L=lanes(dtype), Q=packed_shape(sizes.get("O", 0), 0, dtype)[0], B=cut_count(sizes.get("I", 0)))
     return tuple(int(d) if d.isdigit() else sizes[d] for d in array.dims)
 
 
@@ -173,7 +239,7 @@ def _values(kernel, array):
 def sizes_of(kernel, grid=GRID, long=LONG):
     """Each dimension walked over `grid` and its further sizes, the others at BASE; some with none of all."""
     spec = reference.KERNELS[kernel].spec
-    letters = list(dict.fromkeys(d for a in spec.arrays for d in a.dims if d.isalpha() and d not in "LQ" or d == "*"))
+    letters = list(dict.fromkeys(d for a in spec.arrays for d in a.dims if d.isalpha() and d not in "LQB" or d == "*"))
     if letters == ["*"]:
         shapes = [shape for n in (*grid, *long.get("*", ())) for shape in ((n,), (3, n))]
         return [{"*": shape} for shape in (*shapes, (0, 3), (2, 3, 5), ())]

@@ -20,6 +20,9 @@ import numpy as np
 ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "softplus")
 """Activations that a matmul can apply while its result is hot: those whose derivative follows from their output."""
 
+TILE_COLUMNS = 1024
+"""Columns of a weight between two cuts of sparse rows. Tiles share no sum, so bits do not depend on it."""
+
 CHUNK = 128
 """Rows per chunk of every reduction across rows; chunks are combined by a binary tree. A constant of the format."""
 

@@ -7,15 +7,16 @@ PRIVATE, room that every thread has for itself. A row stream stands at (first ro
 import numpy as np
 
 VERSION = 1
-BUFFERS, SCALARS, DIMS, THEN = 8, 16, 4, 2
+BUFFERS, SCALARS, DIMS, THEN = 8, 16, 4, 3
 OVER = ("rows", "outputs", "flat", "all")
 CUT = ("units", "part", "each")
 
 ARENA, PARAMETERS, GRADIENTS, PACKED, STATE, AVERAGE, TOTAL, INPUT = 0, 1, 2, 3, 4, 10, 11, 12
-TARGET, WEIGHT, PRIVATE, CONSTANTS = 20, 21, 22, 23
+TARGET, WEIGHT, PRIVATE, CONSTANTS, KEPT = 20, 21, 22, 23, 24
+COLUMNS, VALUES = 25, 28
 ROW_STREAM, STEP_STREAM, SPACES = 32, 48, 56
 ORDER, OUTPUT, INPUT_ROWS, TARGET_ROWS, WEIGHT_ROWS = 32, 33, 34, 42, 43
-RESULT = 48
+RESULT, NORMS = 48, 49
 
 RECORD = np.dtype([
     ("op", np.int32), ("real", np.int32), ("source", np.int32), ("over", np.int32),

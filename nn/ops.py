@@ -4,6 +4,9 @@
 plan cannot differ. shape(*shapes) -> shape; forward(k, out, *inputs); backward(k, new, needs, dout, out, *inputs) -> one gradient
 per input, None where `needs` says nobody asks; it may return dout itself, so nobody writes to a gradient that exists.
 """
+import numpy as np
+
+from .sparse import SparseRows
 
 
 class Op:
@@ -31,9 +34,16 @@ class Linear(Op):
         return (x[0], w[0])
 
     def forward(self, k, y, x, w, b):
-        k.linear_forward(x, w, b, y)
+        if isinstance(x, SparseRows):
+            x.forward(k, w, b, y, x.room())
+        else:
+            k.linear_forward(x, w, b, y)
 
     def backward(self, k, new, needs, dy, y, x, w, b):
+        if isinstance(x, SparseRows):
+            dw, db = new(w), new(b) if needs[2] else None
+            x.backward(k, dy, dw, db)
+            return None, dw, db
         dx = new(x) if needs[0] else None
         dw = new(w) if needs[1] else None
         db = new(b) if needs[2] else None
@@ -266,20 +276,25 @@ class Loss(Op):
     """The batch's loss by the loss kernel `kernel`, with its gradient in the same pass.
 
     inputs: predictions (N, O), targets, row weights or None. `mean` divides by the sum of the weights. `constants` are further input
-    arrays of the kernel, which stand behind the row weights.
+    arrays of the kernel, which stand behind the row weights; one of a single number is repeated over the outputs. halves: the kernel
+    reads predictions (N, 2, O).
     """
 
     name = "loss"
 
-    def __init__(self, kernel, mean=True, constants=(), **scalars):
-        self.kernel, self.mean, self.constants, self.scalars = kernel, bool(mean), constants, scalars
+    def __init__(self, kernel, mean=True, constants=(), halves=False, **scalars):
+        self.kernel, self.mean, self.constants, self.halves, self.scalars = kernel, bool(mean), constants, halves, scalars
 
     def attributes(self):
         return {"kernel": self.kernel, "mean": self.mean, **self.scalars}
 
     def rows(self, k, z, t, w, l, dz):
         """Row losses l (N,) and the gradient dz of the batch's loss (None: not wanted)."""
-        constants = [c.astype(z.dtype) if hasattr(z, "dtype") else c for c in self.constants]  # a plan has its type already
+        constants = [np.repeat(c, z.shape[1]) if len(c) == 1 else c for c in self.constants]
+        constants = [c.astype(z.dtype) if hasattr(z, "dtype") else c for c in constants]  # a plan has its type already
+        if self.halves and hasattr(z, "dtype"):  # a plan's buffer is the same memory in either shape
+            shape = (len(z), 2, z.shape[1] // 2)
+            z, dz = z.reshape(shape), None if dz is None else dz.reshape(shape)
         getattr(k, self.kernel)(z, t, w, *constants, l, dz, *self.scalars.values(), self.mean)
 
 

@@ -7,20 +7,35 @@ from .backward import backpropagate
 from .ops import Dropout
 from .recorder import BATCH, Buffer, Recorder, Slot
 from .schedule import assign_phases, drop_unread, fuse_activations, place_buffers, share_columns
+from .sparse import SparseRows, cut_count
 from .store import aligned
+
+LARGEST = float(np.finfo(np.float64).max)
+"""A limit that clips no gradient, where only its norm is wanted."""
+
+WEIGHT_GRADIENTS = ("linear_backward_weight", "sparse_backward_weight")
+"""Kernels that make the gradient of a weight tile by tile, so that its update rides on them."""
+
+
+class SparseBuffers(SparseRows):
+    """Sparse rows of a plan."""
+
+    def room(self):
+        return Buffer((BATCH, cut_count(self.width)), "int")
 
 
 class Data:
     """How a plan meets its data: the dtypes of inputs, whether rows are gathered by an order, and what else comes along.
 
-    targets: None, "int" or the width of real targets. weights: whether rows are weighted.
+    targets: None, "int" or the width of real targets. weights: whether rows are weighted. sparse: places of the inputs that are
+    SparseRows.
     """
 
-    def __init__(self, sources=None, gather=False, targets=None, weights=False):
-        self.sources, self.gather, self.targets, self.weights = sources, gather, targets, weights
+    def __init__(self, sources=None, gather=False, targets=None, weights=False, sparse=()):
+        self.sources, self.gather, self.targets, self.weights, self.sparse = sources, gather, targets, weights, tuple(sparse)
 
     def key(self):
-        return (tuple(map(str, self.sources or ())), self.gather, self.targets, self.weights)
+        return (tuple(map(str, self.sources or ())), self.gather, self.targets, self.weights, self.sparse)
 
 
 class Plan:
@@ -28,13 +43,16 @@ class Plan:
 
     book: the kernels that run it. `run` executes; the caller supplies data by space. `columns` names the columns of the table.
     With `gradients`, parameters, instead of an optimizer a step ends when their gradients stand in the flat vector; with `total` they
-    are added up over the steps in the space TOTAL, each times the column "share" of the table.
+    are added up over the steps in the space TOTAL, each times the column "share" of the table. norms: write the norm of every step's
+    gradient, before clipping, to the space NORMS.
     """
 
     def __init__(self, graph, store, book, rows, data, loss=None, optimizer=None, seed=0, emit=True, fused=True,
-                 clip_norm=None, gradients=(), total=False, clip_value=0.0, averages=False):
+                 clip_norm=None, gradients=(), total=False, clip_value=0.0, averages=False, norms=False):
         self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
-        self.dtype, self.whole = graph.dtype, clip_norm is not None or total
+        if norms and clip_norm is None:
+            clip_norm = LARGEST
+        self.dtype, self.whole, self.norms = graph.dtype, clip_norm is not None or total, norms
         self.clip_value, self.averages = clip_value, averages
         self._buffers, self._packs, self.trained = {}, {}, []
         recorder = Recorder(self.dtype)
@@ -53,13 +71,14 @@ class Plan:
             else:
                 self._update(recorder, made, optimizer, fused and clip_norm is None, clip_norm)
         calls = fuse_activations(drop_unread(recorder.calls))
-        self.reads_packed, self.constants = loss is None, recorder.constants
+        # a step changes the weights: packing them in passing was never slower than keeping packed forms up to date, but for sparse rows
+        self.reads_packed, self.constants = loss is None or bool(self._sparse_weights()), recorder.constants
         self._finish(calls)
 
     def _finish(self, calls):
-        if self.reads_packed:  # a step changes the weights: packing them in passing was never slower than keeping packed forms up to date
+        if self.reads_packed:
             self._use_packed(calls)
-        else:
+        if self.trained:
             share_columns(calls, self.rows, self.dtype.itemsize)
         self.calls = assign_phases(calls, self.rows)
         self.arena_bytes, self.private_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize)
@@ -81,7 +100,9 @@ class Plan:
         for i, symbol in enumerate(self.graph.inputs):
             width = symbol.shape[1]
             self._buffers[symbol.index] = self._stream(R.INPUT_ROWS + i, width)
-            if data.gather:
+            if i in data.sparse:
+                self._buffers[symbol.index] = self._sparse(k, i, width, order if data.gather else None)
+            elif data.gather:
                 self._buffers[symbol.index] = Buffer((BATCH, width))
                 k.gather_rows(Buffer((0, width), "any", (R.INPUT + i, 0)), order, self._buffers[symbol.index])
                 k.calls[-1].source = data.sources[i]
@@ -99,6 +120,14 @@ class Plan:
             k.gather_weights(Buffer((0,), "real", (R.WEIGHT, 0)), order, self.weight)
             k.calls[-1].source = self.dtype
 
+    def _sparse(self, k, i, width, order):
+        """Input i as sparse rows: those of the batch are picked by `order`, or stand in a stream."""
+        rows = self._stream(R.INPUT_ROWS + i, 2, "int")
+        if order is not None:
+            rows = Buffer((BATCH, 2), "int")
+            k.gather_spans(Buffer((0, 2), "int", (R.INPUT + i, 0)), order, rows)
+        return SparseBuffers(rows, Buffer((0,), "int", (R.COLUMNS + i, 0)), Buffer((0,), "real", (R.VALUES + i, 0)), width)
+
     def _array_of(self, t):
         if t.traced:
             return self._buffers[t.index]
@@ -109,7 +138,12 @@ class Plan:
             if isinstance(node.op, Dropout):
                 node.op.seed, node.op.step = self.seed, Slot("step")
             out = self._buffers[node.out.index] = Buffer(node.out.shape)
-            node.op.forward(k, out, *[None if t is None else self._array_of(t) for t in node.inputs])
+            arrays = [None if t is None else self._array_of(t) for t in node.inputs]
+            if node.op.name != "linear" and any(isinstance(a, SparseRows) for a in arrays):
+                raise ValueError(f"X is sparse, which only Linear takes as its input; {node.op.name} needs X.toarray()")
+            node.op.forward(k, out, *arrays)
+        if isinstance(self._buffers[self.graph.output.index], SparseRows):
+            raise ValueError("X is sparse, and the model hands it on as it is; it needs X.toarray()")
 
     def _loss(self, k, loss):
         op, self._loss_input = loss
@@ -145,26 +179,37 @@ class Plan:
         updates, clip = {}, None
         if clip_norm is not None:
             before = list(k.calls)
-            clip = k.clip_norm(Buffer((self.store.size,), "real", (R.GRADIENTS, 0)), Buffer((1,), "f64"), clip_norm)
+            norm = Buffer((1,), "f64", (R.NORMS, 8) if self.norms else None)
+            clip = k.clip_norm(Buffer((self.store.size,), "real", (R.GRADIENTS, 0)), norm, clip_norm)
             clip.after = before
         for p, (producer, shared) in made.items():
             update, *after = optimizer.record(k, p, self.clip_value)
             update.after = [clip] if clip else []
             updates[p] = producer, update, shared or bool(after)
         for p, (producer, update, shared) in updates.items():
-            if fused and not shared and producer.name == "linear_backward_weight":
+            if fused and not shared and producer.name in WEIGHT_GRADIENTS:
                 place = 0 if p.ndim == 2 else 1
                 producer.then[place], update.chained = update, True
+        for p in self._sparse_weights():
+            if p in updates:
+                pack, producer = k.linear_pack(self._array_of(p), self._packed(p)), updates[p][0]
+                if producer.then[0] is not None:
+                    producer.then[2], pack.chained = pack, True
         if self.averages:
             whole = (self.store.size,)
             k.average_update(Buffer(whole, "real", (R.PARAMETERS, 0)), Buffer(whole, "real", (R.AVERAGE, 0)),
                              Slot("ema")).after = [update for _, update, _ in updates.values()]
         for call in k.calls:  # a bias whose weight is frozen has no tile of its own to ride on
-            if call.name == "linear_backward_weight" and call.then[1] is not None and call.arrays[2] is not None and not call.then[0]:
+            if call.name in WEIGHT_GRADIENTS and call.then[1] is not None and call.arrays[2] is not None and not call.then[0]:
                 call.then[1].chained, call.then[1] = False, None
 
     def _forward_weights(self):
         return list(dict.fromkeys(n.inputs[1] for n in self.graph.nodes if n.op.name == "linear"))
+
+    def _sparse_weights(self):
+        """Weights of layers whose input is sparse: their packed forms follow every update."""
+        return list(dict.fromkeys(n.inputs[1] for n in self.graph.nodes
+                                  if n.op.name == "linear" and isinstance(self._array_of(n.inputs[0]), SparseRows)))
 
     def _packed(self, p):
         """The packed form of weight p: one vector for the store, in the order of its weights."""
@@ -176,8 +221,10 @@ class Plan:
     def _use_packed(self, calls):
         weights = {self._array_of(p).key(): p for p in self._forward_weights()}
         for call in calls:
-            if call.name == "linear_forward":
+            if call.name == "linear_forward" and not self.trained:
                 call.arrays[4] = self._packed(weights[call.arrays[1].key()])
+            elif call.name == "sparse_linear_forward":
+                call.arrays[7] = self._packed(weights[call.arrays[3].key()])
 
     # --- how it is encoded
 
@@ -222,7 +269,7 @@ class Plan:
 
     def flops(self, rows):
         """Floating-point operations of the matmuls of one step of `rows` rows."""
-        return sum(call.flops(rows) for call in self.calls if call.name.startswith("linear_") and call.name != "linear_pack")
+        return sum(call.flops(rows) for call in self.calls if call.name.startswith(("linear_", "sparse_")) and call.name != "linear_pack")
 
     def memory(self):
         """Bytes this plan works on, by use: arena with the threads' own rooms, parameters with optimizer state, packed weights; of a

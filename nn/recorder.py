@@ -112,6 +112,8 @@ class Call:
         sizes = [rows if d < 0 else d for d in self.dims]
         if self.name in ("linear_forward", "linear_backward_input", "linear_backward_weight"):
             return 2 * sizes[0] * sizes[1] * sizes[2]
+        if self.name.startswith("sparse_"):  # how full the rows are is not known here; the weights are read or updated in any case
+            return 2 * sizes[1] * sizes[2]
         return max((b.elements(rows) for b in self.writes()), default=0)
 
 

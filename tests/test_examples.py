@@ -29,7 +29,8 @@ def stored(name):
 
 def test_every_example_is_run_here():
     names = {path.stem for path in (ROOT / "examples").glob("*.py")} - {"_digits28"}
-    assert names == {"two_layer_functions", "pytorch_program", "linear_regression", "digits_train_step", "digits_fit", "search"}
+    assert names == {"two_layer_functions", "pytorch_program", "linear_regression", "digits_train_step", "digits_fit", "search",
+                     "sparse_adagrad"}
 
 
 def test_two_layer_functions_learn_exclusive_or(example):
@@ -89,3 +90,12 @@ def test_search_finds_a_good_network(example):
     for name, result in found.items():
         assert result["score"] == max(result["scores"]) > 0.9 and result["test_score"] > 0.9, name
     assert found["grid"]["best"]["learning_rate_init"] > 1e-4  # the smallest rate gets nowhere in so few epochs
+
+
+def test_adagrad_beats_plain_descent_on_rare_words(example):
+    """At equal steps, each with its best rate; on texts that neither has seen."""
+    pytest.importorskip("scipy")
+    results = example("sparse_adagrad").main()
+    assert results["SGD"]["rate"] == 4.0 and results["SGD"]["loss"] == pytest.approx(0.347, abs=0.003)
+    assert results["Adagrad"]["loss"] < 0.85 * results["SGD"]["loss"]
+    assert results["Adagrad"]["accuracy"] > results["SGD"]["accuracy"] + 0.02

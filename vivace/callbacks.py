@@ -8,7 +8,11 @@ class Callback:
     setting trainer.stop_training = True ends the fit after this epoch (after this step, from on_batch_end).
 
     on_batch_end is called only where a class overrides it: it cuts the compiled run into single steps.
+    needs_grad_norm: whether the logs must have grad_norm, the mean over an epoch's steps of the norm of the gradient of the batch's
+    loss before clipping. They have it too where Trainer clips the norm.
     """
+
+    needs_grad_norm = False
 
     def on_train_begin(self, trainer):
         """Before the first epoch of a fit."""
@@ -157,6 +161,7 @@ class EarlyStopping(_Counting):
             raise ValueError(f'mode must be "min" or "max" for monitor={monitor!r}, which "auto" does not know')
         self.monitor, self.mode, self.restore_best = monitor, mode, bool(restore_best)
         self.patience, self.min_delta = _count("patience", patience, 0), _real("min_delta", min_delta, 0)
+        self.needs_grad_norm = monitor == "grad_norm"
         super().__init__()
 
     def reset(self, epoch=0):
@@ -196,7 +201,8 @@ class EarlyStopping(_Counting):
 class StopWhen(_Counting):
     """Stop when a condition has held for `patience` epochs in a row; of several, the first to do so.
 
-    loss_below: loss < value.  loss_change_below: |loss - loss of the epoch before| < value.  grad_norm_below: grad_norm < value.
+    loss_below: loss < value.  loss_change_below: |loss - loss of the epoch before| < value.  grad_norm_below: grad_norm < value,
+    the mean norm of the batches' gradients; with all rows in one batch, that of the loss itself before the epoch's update.
     metric_above: {name: value} or (name, value): that entry of the logs > value; each name is a condition of its own.
     Raises ValueError without any condition, and after the first epoch for a name that the logs do not have. NaN holds nothing.
     """
@@ -213,7 +219,7 @@ class StopWhen(_Counting):
             self.conditions[f"metric_above {name}"] = _real(f"metric_above[{name!r}]", value)
         if not self.conditions:
             raise ValueError("StopWhen needs loss_below, loss_change_below, grad_norm_below or metric_above, got none")
-        self.patience = _count("patience", patience, 1)
+        self.patience, self.needs_grad_norm = _count("patience", patience, 1), grad_norm_below is not None
         super().__init__()
 
     def reset(self, epoch=0):

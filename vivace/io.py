@@ -92,6 +92,8 @@ def describe(trainer):
     partial = trainer.partial
     if partial is not None:
         tensors["partial.result"] = np.array(partial["result"])
+        if partial["norms"] is not None:
+            tensors["partial.norms"] = np.array(partial["norms"])
         if partial["output"] is not None:
             tensors["partial.output"] = np.array(partial["output"])
     return tensors, {
@@ -367,7 +369,8 @@ def _restore_state(trainer, d, arrays):
         output = arrays.take("partial.output")
         if output.ndim != 2 or len(output) != min(d["position"] * batch, rows):
             raise FileError(f"partial.output must have the rows of {d['position']} steps, got shape {output.shape}")
-    trainer.partial = {"rows": rows, "batch": batch, "output": output,
+    norms = arrays.take("partial.norms", (d["position"],), np.float64) if "partial.norms" in arrays.tensors else None
+    trainer.partial = {"rows": rows, "batch": batch, "output": output, "norms": norms,
                        "result": arrays.take("partial.result", (d["position"], 2), np.float64)}
 
 

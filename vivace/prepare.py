@@ -1,12 +1,16 @@
 """The door: what users hand over becomes arrays a plan can run on, or a clear error."""
 import numpy as np
 
+from .kernels import record as R
 from .kernels.checks import finite
+from .nn.sparse import SparseRows, is_sparse, sparse_rows
 from .nn.tensor import Tensor
 
 
 def inputs(X, dtype, widths=None):
     """X, or a list or tuple of inputs, as C-contiguous (N, width) arrays of float32 or float64 (others become `dtype`).
+
+    SciPy's sparse matrices become SparseRows of `dtype`.
 
     Raises TypeError for what is not numbers, ValueError for shapes, rows that differ, and values that are not finite.
     """
@@ -20,6 +24,8 @@ def inputs(X, dtype, widths=None):
 
 
 def _matrix(part, name, dtype):
+    if is_sparse(part):
+        return _sparse(part, name, dtype)
     if isinstance(part, Tensor):
         part = part.numpy()
     array = _array(name, part)
@@ -40,6 +46,37 @@ def _matrix(part, name, dtype):
     if array.dtype.itemsize > dtype.itemsize and array.size and max(array.max(), -array.min()) > np.finfo(dtype).max:
         raise _not_finite(name, array, np.abs(array) > np.finfo(dtype).max, f" in {dtype}")
     return array
+
+
+def _sparse(part, name, dtype):
+    found = sparse_rows(name, part, dtype)
+    if found.width == 0:
+        raise ValueError(f"{name} must have at least one column, got shape {found.shape}")
+    with np.errstate(over="ignore"):
+        x = found.astype(dtype)
+    if not np.isfinite(x.values).all():
+        raise ValueError(f"{name} must be finite in {dtype}, got {found.values[~np.isfinite(x.values)][0]}")
+    return x
+
+
+def sparse_places(arrays):
+    """Which of the inputs are sparse."""
+    return tuple(i for i, a in enumerate(arrays) if isinstance(a, SparseRows))
+
+
+def input_spaces(arrays, first):
+    """The inputs by the space in which a plan looks for them; `first` is that of the first one."""
+    spaces = {}
+    for i, a in enumerate(arrays):
+        spaces[first + i] = a.rows if isinstance(a, SparseRows) else a
+        if isinstance(a, SparseRows):
+            spaces[R.COLUMNS + i], spaces[R.VALUES + i] = a.columns, a.values
+    return spaces
+
+
+def as_type(arrays, dtype):
+    """The inputs with values of `dtype`."""
+    return [a.astype(dtype) if isinstance(a, SparseRows) else np.ascontiguousarray(a, dtype) for a in arrays]
 
 
 def _array(name, value):

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 
+from . import prepare
 from .kernels import record as R
 from .prepare import finite
 from .team import SLICE
@@ -96,6 +97,7 @@ class Epoch:
         self.steps = -(-run.rows // run.batch)
         self.result = np.zeros((self.steps, 2))
         self.output = np.empty((run.rows, run.outputs), run.plan.dtype) if run.emits else None
+        self.norms = np.zeros(self.steps) if run.plan.norms else None
         self.table = np.zeros((self.steps, max(len(run.plan.columns), 1)))
         self.begun, self.options = 0, None  # how often a schedule had stepped when the epoch began, and what it says for its steps
 
@@ -148,7 +150,8 @@ class Run:
                 return
 
     def _engine(self, epoch, position, last, seconds):
-        spaces = {**self.spaces, **self.trainer.optimizer.spaces(), R.ORDER: epoch.order, R.RESULT: epoch.result, R.OUTPUT: epoch.output}
+        spaces = {**self.spaces, **self.trainer.optimizer.spaces(), R.ORDER: epoch.order, R.RESULT: epoch.result, R.OUTPUT: epoch.output,
+                  R.NORMS: epoch.norms}
         if self.trainer.ema_decay is not None:
             spaces[R.AVERAGE] = self.store.vector("ema")
         size = self.team.size
@@ -257,7 +260,7 @@ def eval_outputs(plan, arrays, rows, threads):
     out = np.empty((rows, plan.graph.output.shape[1]), plan.dtype)
     if rows:
         plan.enter()
-        spaces = {R.INPUT_ROWS + i: a for i, a in enumerate(arrays)}
+        spaces = prepare.input_spaces(arrays, R.INPUT_ROWS)
         steps = -(-rows // plan.rows)
         position = (0, 0)
         with Interrupts() as interrupts:

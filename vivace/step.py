@@ -1,7 +1,7 @@
 """One compiled training step, for loops that the user writes."""
 import numpy as np
 
-from . import threads
+from . import prepare, threads
 from .door import SMALL, standing
 from .kernels import record as R
 from .kernels.checks import finite
@@ -35,7 +35,7 @@ class Step:
             self._prepare(arrays, target, weight)
             if target is not yb or arrays[0] is not xb or weight is not None or len(arrays) > 1:
                 self.door = None
-            return self._run([np.ascontiguousarray(a, self.plan.dtype) for a in arrays], target, weight, rows)
+            return self._run(prepare.as_type(arrays, self.plan.dtype), target, weight, rows)
 
     # --- what the last call found out, and what must be as it was for the next one to go on with it
 
@@ -43,7 +43,7 @@ class Step:
         """The plan for such data, and all that stays the same from step to step."""
         trainer = self.trainer
         labels = target.dtype == np.int64
-        data = Data(None, False, "int" if labels else target.shape[1], weight is not None)
+        data = Data(None, False, "int" if labels else target.shape[1], weight is not None, prepare.sparse_places(arrays))
         plan = trainer._training_plan([a.shape[1] for a in arrays], self.batch_size, data, False)
         plan.enter()
         self.plan, self.standing, self.signature = plan, standing(trainer), trainer.optimizer.signature()
@@ -55,7 +55,7 @@ class Step:
         if trainer.ema_decay is not None:
             self.spaces[R.AVERAGE] = trainer.store.vector("ema")
         self.door = None
-        if hasattr(plan.book, "ready_rows") and (labels or trainer.loss.any_target):
+        if hasattr(plan.book, "ready_rows") and (getattr(trainer.loss, "ignore_index", -1) < 0 if labels else trainer.loss.any_target):
             width = trainer._outputs([a.shape[1] for a in arrays])
             self.door = plan.book, arrays[0].shape[1], width, plan.dtype == np.float64, labels
 
@@ -106,13 +106,14 @@ class Step:
     def _run(self, arrays, target, weight, rows):
         trainer, plan, spaces = self.trainer, self.plan, self.spaces
         plan.enter()
-        for i, array in enumerate(arrays):
-            spaces[R.INPUT_ROWS + i] = array
-        spaces[R.TARGET_ROWS], spaces[R.WEIGHT_ROWS] = target, weight
+        held = {**prepare.input_spaces(arrays, R.INPUT_ROWS), R.TARGET_ROWS: target, R.WEIGHT_ROWS: weight}
+        for space, array in held.items():
+            spaces[space] = array
         try:
             status = self._launch(self.table[self.row:self.row + 1], rows)
         finally:
-            spaces[R.INPUT_ROWS] = spaces[R.TARGET_ROWS] = spaces[R.WEIGHT_ROWS] = None
+            for space in held:
+                spaces[space] = None
         if status == "not finite":
             self._refuse()
         trainer.step += 1

@@ -120,21 +120,21 @@ class Trainer:
             self._plans[key] = make()
         return self._plans[key]
 
-    def _training_plan(self, widths, batch, data, emits, accumulate=1):
+    def _training_plan(self, widths, batch, data, emits, accumulate=1, norms=False):
         if self.optimizer.whole:
             raise TypeError(f"{type(self.optimizer).__name__} works on all rows at once, not in steps on batches: use fit")
         self.optimizer.home()
         store = self.store
         graph, text = self._traced(widths, True)
         key = ("train", text, batch, data.key(), emits, self.optimizer.signature(), str(self.loss.config()), self.seed,
-               self.clip_grad_norm, self.clip_grad_value, self.ema_decay is None, accumulate)
+               self.clip_grad_norm, self.clip_grad_value, self.ema_decay is None, accumulate, norms)
 
         def make():
             z, logits = self.loss.source(graph.output)
             loss = self.loss.operation(data.targets == "int", logits), z
             last = dict(clip_norm=self.clip_grad_norm, clip_value=float(self.clip_grad_value or 0), averages=self.ema_decay is not None)
             if accumulate == 1:
-                plan = Plan(graph, store, self.book, batch, data, loss, self.optimizer, self.seed, emits, **last)
+                plan = Plan(graph, store, self.book, batch, data, loss, self.optimizer, self.seed, emits, norms=norms, **last)
             else:
                 params = [p for p in self.optimizer.steps if p.requires_grad]
                 inner = Plan(graph, store, self.book, batch, data, loss, None, self.seed, emits, gradients=params, total=True)
@@ -166,11 +166,11 @@ class Trainer:
             return Plan(graph, store, self.book, batch, data, loss, None, self.seed, False, gradients=params, total=total)
         return self._cached(("gradients", text, batch, data.key(), str(self.loss.config()), self.seed, total), make)
 
-    def _prediction_plan(self, widths):
+    def _prediction_plan(self, widths, sparse=()):
         store = self.store
         graph, text = self._traced(widths, False)
         rows = min(max(PREDICT_ROWS, int(WORTH_A_PASS / (2 * max(store.size, 1)))), MOST_PREDICT_ROWS)
-        return self._cached(("predict", text), lambda: Plan(graph, store, self.book, rows, Data()))
+        return self._cached(("predict", text, sparse), lambda: Plan(graph, store, self.book, rows, Data(sparse=sparse)))
 
     def _outputs(self, widths):
         return self._traced(widths, True)[0].output.shape[1]
@@ -210,10 +210,11 @@ class Trainer:
             callbacks=None, verbose="auto", max_time=None):
         """Train for `epochs` more epochs; returns the History.
 
-        X (N, features) numbers, or a list of them for a model of several inputs; y classes 0..C-1 or real targets. shuffle: True,
-        False, or an array (N,) that gives the order of every epoch. validation_split: part of the rows, drawn by the seed, that is
-        not trained on; validation_data (X, y) or (X, y, sample_weight). max_time: seconds. A second fit continues: epochs,
-        optimizer and history go on; an epoch that was cut short is finished first when rows and batch_size are the same.
+        X (N, features) numbers, or a list of them for a model of several inputs (a sparse matrix of SciPy is not made dense); y classes
+        0..C-1 or real targets. shuffle: True, False, or an array (N,) that gives the order of every epoch. validation_split: part of the
+        rows, drawn by the seed, that is not trained on; validation_data (X, y) or (X, y, sample_weight). max_time: seconds. A second fit
+        continues: epochs, optimizer and history go on; an epoch that was cut short is finished first when rows and batch_size are the
+        same.
         Raises NonFiniteError when loss or weights stop being finite, the model then holding the last finite weights; Ctrl-C raises
         KeyboardInterrupt after at most a step, the model being usable.
         """
@@ -285,11 +286,14 @@ class Trainer:
         if self.optimizer.whole:
             from .whole import fit_whole
             return fit_whole(self, arrays, target, weight, validation, epochs, watchers, verbose, max_time)
-        data = Data([a.dtype for a in arrays], True, "int" if target.dtype == np.int64 else target.shape[1], weight is not None)
-        plan = self._training_plan([a.shape[1] for a in arrays], batch, data, bool(self.metrics), self.accumulate)
+        data = Data([a.dtype for a in arrays], True, "int" if target.dtype == np.int64 else target.shape[1], weight is not None,
+                    prepare.sparse_places(arrays))
+        norms = self.clip_grad_norm is not None or any(watcher.needs_grad_norm for watcher in watchers)
+        plan = self._training_plan([a.shape[1] for a in arrays], batch, data, bool(self.metrics), self.accumulate,
+                                   norms and self.accumulate == 1)
         batch = min(batch * self.accumulate, len(target))
         rows, first = len(target), self.epoch
-        spaces = {R.INPUT + i: a for i, a in enumerate(arrays)} | {R.TARGET: target, R.WEIGHT: weight}
+        spaces = prepare.input_spaces(arrays, R.INPUT) | {R.TARGET: target, R.WEIGHT: weight}
         begin = time.monotonic()
         deadline = np.inf if max_time is None else begin + max_time
         self.stop_training, self.stop_reason = False, None
@@ -359,7 +363,8 @@ class Trainer:
         self.position = done
         self.partial = None if not done else {
             "rows": run.rows, "batch": run.batch, "result": epoch.result[:done],
-            "output": None if epoch.output is None else epoch.output[:done * run.batch]}
+            "output": None if epoch.output is None else epoch.output[:done * run.batch],
+            "norms": None if epoch.norms is None else epoch.norms[:done]}
 
     def _resume(self, epoch, run):
         """The step at which the epoch begins: that of an epoch which was cut short, if it was one of these rows and batches."""
@@ -368,6 +373,8 @@ class Trainer:
             self.position, self.partial = 0, None
             return 0
         epoch.result[:self.position] = held["result"]
+        if epoch.norms is not None:
+            epoch.norms[:self.position] = np.nan if held["norms"] is None else held["norms"]
         if epoch.output is not None:
             fits = held["output"] is not None and held["output"].shape[1] == run.outputs
             epoch.output[:self.position * run.batch] = held["output"] if fits else np.nan
@@ -381,6 +388,8 @@ class Trainer:
         if validation is not None:
             with no_grad():
                 logs |= {f"val_{name}": value for name, value in self._evaluate(*validation).items()}
+        if epoch.norms is not None:
+            logs["grad_norm"] = float(np.mean(epoch.norms))
         logs |= {"lr": self.optimizer.param_groups[0]["lr"], "seconds": seconds, "samples_per_second": run.rows / max(seconds, 1e-9)}
         if self.scheduler is not None and self.scheduler_interval == "epoch":
             self._step_scheduler(logs)
@@ -408,7 +417,7 @@ class Trainer:
         return {name: metric(prediction, target, weight, self._threshold(prediction)) for name, metric in self.metrics}
 
     def _threshold(self, prediction):
-        return self.loss.threshold if self.loss.link == "sigmoid" else None
+        return self.loss.threshold if self.loss.binary else None
 
     def make_step(self, batch_size=32):
         """step(xb, yb, sample_weight=None) -> loss: one compiled step on a batch of at most `batch_size` rows, for custom loops."""
@@ -450,8 +459,8 @@ class Trainer:
             return out
 
     def _predict(self, arrays):
-        arrays = [np.ascontiguousarray(a, self.store.dtype) for a in arrays]
-        plan = self._prediction_plan([a.shape[1] for a in arrays])
+        arrays = prepare.as_type(arrays, self.store.dtype)
+        plan = self._prediction_plan([a.shape[1] for a in arrays], prepare.sparse_places(arrays))
         rows = len(arrays[0])
         with threads.team(self._threads(), plan.flops(min(rows, plan.rows)), rows) as team:
             return eval_outputs(plan, arrays, rows, team)
@@ -473,7 +482,7 @@ class Trainer:
     def predict_classes(self, X):
         """Classes (N,): argmax over outputs, or whether a single output exceeds its threshold; (N, O) for several binary outputs."""
         z = self.predict(X)
-        if self.loss.link == "sigmoid":
+        if self.loss.binary:
             chosen = (z > self.loss.threshold).astype(np.int64)
             return chosen[:, 0] if chosen.shape[1] == 1 else chosen
         return z.argmax(axis=1)

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { VV_BUFFERS = 8, VV_SCALARS = 16, VV_DIMS = 4, VV_THEN = 2 };
+enum { VV_BUFFERS = 8, VV_SCALARS = 16, VV_DIMS = 4, VV_THEN = 3 };
 
 typedef struct vv_args vv_args;
 typedef void (*vv_entry)(vv_args *, ptrdiff_t lo, ptrdiff_t hi); /* units lo..hi of what the kernel is divided over */
@@ -15,7 +15,7 @@ struct vv_args {
     int64_t k[VV_SCALARS];    /* ... and as integers */
     int64_t dim[VV_DIMS];     /* [0] N or P, [1] I or the row width of (*), [2] O or C, [3] M */
     int64_t part[2];          /* a matmul's range of columns across the units; part[1] = 0: all of them */
-    vv_args *then[VV_THEN];   /* calls made on each tile while it is hot: update of w, update of b */
+    vv_args *then[VV_THEN];   /* calls made on each tile while it is hot: update of w, update of b, pack of w */
     vv_entry run;
     int32_t real, source;     /* 0 float32, 1 float64; source is the type of the ":any" array */
 };

@@ -24,7 +24,7 @@ cdef extern from "args.h":
         int64_t k[16]
         int64_t dim[4]
         int64_t part[2]
-        vv_args* then[2]
+        vv_args* then[3]
         vv_entry run
         int32_t real
         int32_t source
@@ -36,7 +36,7 @@ cdef extern from "args.h":
         int32_t cut
         int32_t phase
         int32_t chained
-        int32_t then[2]
+        int32_t then[3]
         int32_t moving
         int64_t buf[8]
         int64_t dim[4]

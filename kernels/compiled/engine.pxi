@@ -27,7 +27,7 @@ cdef struct Run:
     Py_ssize_t columns
     Py_ssize_t rows, batch, row_block
     Py_ssize_t first_step, first_phase, last_step
-    int phases, loss_op, threads
+    int phases, loss_op, pack_op, threads
     vv_entry forward
     Py_ssize_t private     # bytes of a thread's own room
     double deadline
@@ -150,7 +150,7 @@ cdef bint phase_of(Run* run, vv_args* args, Py_ssize_t start, Py_ssize_t end, Py
         elif rec.over == VV_FLAT:
             args[r].run(&args[r], share(units, thread, run.threads, 64), share(units, thread + 1, run.threads, 64))
         else:
-            grain = TILE_ROWS if units >= 4 * TILE_ROWS else 1
+            grain = TILE_ROWS if units >= 4 * TILE_ROWS or rec.then[2] >= 0 or rec.op == run.pack_op else 1  # panels stay whole
             args[r].run(&args[r], share(units, thread, run.threads, grain), share(units, thread + 1, run.threads, grain))
     return True
 
@@ -257,7 +257,7 @@ def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ss
     run.rows, run.batch, run.row_block = rows, batch, row_block
     run.first_step, run.first_phase, run.last_step = start[0], start[1], last_step
     run.phases = 1 + <int>records["phase"][run.count - 1]
-    run.loss_op, run.threads = OPS["mean_loss"], threads
+    run.loss_op, run.pack_op, run.threads = OPS["mean_loss"], OPS["linear_pack"], threads
     run.forward = ENTRIES[<int>OPS["linear_forward"]]
     if spaces[VV_PRIVATE] is not None:
         run.private = spaces[VV_PRIVATE].nbytes // threads // 64 * 64

@@ -98,18 +98,18 @@ cdef inline void one_tile(vv_args* a, Tile* t) noexcept nogil:
             update_from(update, <char*>scratch + (o - t.o0) * width * size, o * I + t.i0, o * I + t.i1, size)
 
 
-cdef void bias_gradient(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
+cdef void bias_gradient(vv_args* a, void* dy, void* room, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
     """The gradient of the bias of outputs lo..hi, into the update chained to it where there is one."""
     cdef double scratch[TILE_COLUMNS]
     cdef Py_ssize_t o = lo, end, size = 4 if a.real == 0 else 8
     cdef char* db
     while o < hi:
         end = min(o + TILE_COLUMNS, hi)
-        db = <char*>scratch if a.then[1] != NULL else <char*>a.buf[3] + o * size
+        db = <char*>scratch if a.then[1] != NULL else <char*>room + o * size
         if a.real == 0:
-            bias_gradient_f32(<float*>a.buf[1], a.dim[0], a.dim[2], o, end, <float*>db)
+            bias_gradient_f32(<float*>dy, a.dim[0], a.dim[2], o, end, <float*>db)
         else:
-            bias_gradient_f64(<double*>a.buf[1], a.dim[0], a.dim[2], o, end, <double*>db)
+            bias_gradient_f64(<double*>dy, a.dim[0], a.dim[2], o, end, <double*>db)
         if a.then[1] != NULL:
             update_from(a.then[1], db, o, end, size)
         o = end
@@ -127,7 +127,7 @@ cdef void linear_backward_weight_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi)
             i0 += TILE_COLUMNS
         o += TILE_ROWS
     if first == 0 and a.buf[3] != NULL:
-        bias_gradient(a, lo, hi)
+        bias_gradient(a, a.buf[1], a.buf[3], lo, hi)
 
 
 define("linear_pack", linear_pack_entry)

@@ -5,8 +5,10 @@
 #define VEC F(vec)
 #define W (LANES / NV)
 #include "rowwise.h"
+#include "column_losses.h"
 #include "matmul.h"
 #include "peak.h"
+#include "sparse.h"
 #undef NAME2
 #undef NAME1
 #undef F

@@ -5,6 +5,7 @@ import numpy as np
 
 from ..contract import ACTIVATIONS, lanes
 from ..record import ROW_STREAM, STEP_STREAM
+from .sparse import cut_count
 
 _REALS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -56,7 +57,7 @@ class _Call:
         sizes = dict(zip("NIOM", (int(d) for d in record["dim"])))
         sizes["N"] = n if sizes["N"] < 0 else sizes["N"]
         sizes.update(P=sizes["N"], C=sizes["O"], L=lanes(_REALS[record["real"]]))
-        sizes["Q"] = -(-sizes["O"] // sizes["L"])
+        sizes["Q"], sizes["B"] = -(-sizes["O"] // sizes["L"]), cut_count(sizes["I"])
         self.arguments, self.streams, self.slots = [], [], []
         for place, array in enumerate(self.spec.arrays):
             if "M" in array.dims:  # a whole data set: it has its own shape and type

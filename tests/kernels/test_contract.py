@@ -6,6 +6,7 @@ eps of the result's type. A kernel of the reference is tested here the day it ap
 import functools
 import inspect
 
+import loss_scales
 import numpy as np
 import pytest
 from vivace.kernels import cases, contract, reference
@@ -17,6 +18,7 @@ QUICK = dict(grid=(0, 1, 17, 33), long={"N": (300,), "P": (300,)})
 
 # --- how far a result may be away
 TOLERANCE = {
+    **loss_scales.TOLERANCE,
     **dict.fromkeys(("copy_columns", "identity_forward", "identity_backward", "relu_forward", "relu_backward", "linear_pack"), 0),
     "limit_rows": 4,
     **dict.fromkeys(("adagrad_update", "adam_update", "adamw_update", "clip_norm", "elu_forward", "erf", "exp", "log", "sgd_update",
@@ -24,6 +26,7 @@ TOLERANCE = {
     **dict.fromkeys(("binary_cross_entropy", "cross_entropy", "cross_entropy_soft", "gelu_backward", "linear_forward",
                      "linear_backward_input", "linear_backward_weight", "silu_forward", "silu_backward", "softmax_forward",
                      "softmax_cross_entropy_soft", "softplus_forward"), 3),
+    **dict.fromkeys(("sparse_linear_forward", "sparse_backward_weight"), 3),
     **dict.fromkeys(("binary_cross_entropy_logits", "softmax_cross_entropy", "softmax_cross_entropy_weighted", "squared_error"), 4),
     "gelu_forward": 5,
 }
@@ -118,7 +121,20 @@ def scale_of_update(name):
     return scale
 
 
+def scale_of_sparse_forward(rows, columns, values, w, b, y, cuts, packed):
+    size = np.empty_like(y)
+    reference.sparse_linear_forward(rows, columns, np.abs(values), np.abs(w), None if b is None else np.abs(b), size, cuts)
+    return [size, None if cuts is None else cuts]
+
+
+def scale_of_sparse_backward_weight(columns, values, cuts, dy, dw, db):
+    reference.sparse_backward_weight(columns, np.abs(values), cuts, np.abs(dy), dw, db)
+    return [dw, db]
+
+
 SCALE = {
+    "sparse_linear_forward": scale_of_sparse_forward, "sparse_backward_weight": scale_of_sparse_backward_weight,
+    **loss_scales.SCALE,
     "linear_forward": scale_of_linear_forward, "linear_backward_input": scale_of_linear_backward_input,
     "linear_backward_weight": scale_of_linear_backward_weight, "softmax_forward": scale_of_softmax,
     "softmax_backward": lambda y, dy, dx: [y * (np.abs(dy) + np.abs(dy * y).sum(axis=1, keepdims=True))],
@@ -396,7 +412,7 @@ def test_label_out_of_range(book, kernel, label):
     assert_same_refusal(book, kernel, arguments, label)
 
 
-@pytest.mark.parametrize("kernel", ["gather_rows", "gather_labels", "gather_weights"])
+@pytest.mark.parametrize("kernel", ["gather_rows", "gather_labels", "gather_weights", "gather_spans"])
 @pytest.mark.parametrize("index", [-1, 9, 2 ** 40])
 def test_index_out_of_range(book, kernel, index):
     arguments = cases.make(kernel, cases.BASE, np.float32)
@@ -481,6 +497,6 @@ def test_not_a_number_is_seen(book, kernel, value):
 def test_the_specifications_are_the_contract():
     """Every array of every kernel has a letter that the contract knows."""
     letters = {d for k in KERNELS for a in spec_of(k).arrays for d in a.dims if not d.isdigit()}
-    assert letters <= {"N", "I", "O", "C", "M", "P", "L", "Q", "*"}
+    assert letters <= {"N", "I", "O", "C", "M", "P", "L", "Q", "B", "*"}
     assert {a.role for k in KERNELS for a in spec_of(k).arrays} <= {"in", "out", "inout", "scratch"}
     assert contract.lanes(np.float32) == 16 and contract.lanes(np.float64) == 8
