@@ -13,7 +13,7 @@ ARENA, PARAMETERS, GRADIENTS, PACKED, STATE, INPUT = 0, 1, 2, 3, 4, 12
 TARGET, WEIGHT = 20, 21
 ROW_STREAM, STEP_STREAM, SPACES = 32, 48, 56
 ORDER, OUTPUT, INPUT_ROWS, TARGET_ROWS, WEIGHT_ROWS = 32, 33, 34, 42, 43
-RESULT = 48
+RESULT, SQUARES = 48, 49
 
 RECORD = np.dtype([
     ("op", np.int32), ("real", np.int32), ("source", np.int32), ("over", np.int32),

@@ -27,10 +27,11 @@ class Plan:
     """Records of one step (training) or one pass (prediction), for batches of up to `rows` rows.
 
     book: the kernels that run it. `run` executes; the caller supplies data by space. `columns` names the columns of the table.
+    penalized: parameters whose sum of squares is written to the stream SQUARES before each step.
     """
 
     def __init__(self, graph, store, book, rows, data, loss=None, optimizer=None, seed=0, emit=True, fused=True,
-                 clip_norm=None):
+                 clip_norm=None, penalized=()):
         self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
         self.dtype, self.clips = graph.dtype, clip_norm is not None
         self._buffers = {}
@@ -41,6 +42,7 @@ class Plan:
         calls = recorder.calls
         if loss is not None:
             dz = self._loss(recorder, loss)
+            self._squares(recorder, penalized)
         output = self._buffers[graph.output.index]
         if emit:
             recorder.identity_forward(output, self._stream(R.OUTPUT, output.shape[1]))
@@ -105,6 +107,14 @@ class Plan:
         op.rows(k, z, self.target, self.weight, l, dz)
         k.mean_loss(l, self.weight, Buffer((2,), "f64", (R.RESULT, 16)))
         return dz
+
+    def _squares(self, k, params):
+        """The sum of squares of `params` before each step; the last layer first, since the backward updates that first."""
+        before = None
+        for i, p in enumerate(reversed(params), 1):
+            s = Buffer((1,), "f64", (R.SQUARES, 8) if i == len(params) else None)
+            k.sum_squares(self._array_of(p), before, s)
+            before = s
 
     def _backward(self, k, dz, optimizer, fused, clip_norm):
         steps = [(n.op, n.inputs, ("symbol", n.out.index), self._buffers[n.out.index]) for n in self.graph.nodes]

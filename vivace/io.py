@@ -31,7 +31,7 @@ DESCRIPTION = {
     "loss": {"name": str, "config": {str: (*SIMPLE, [number])}},
     "optimizer": {"name": str, "steps": {str: count}, "groups": [{str: (*SIMPLE, [number], [str])}]},
     "scheduler": (None, {"name": str, "config": {str: number}, "state": {"last_epoch": count, "base_lrs": [number]}}),
-    "trainer": {"seed": seed, "scheduler_interval": str, "clip_grad_norm": (None, number), "num_threads": (None, count),
+    "trainer": {"seed": seed, "scheduler_interval": str, "clip_grad_norm": (None, number), "l2_penalty": (None, number), "num_threads": (None, count),
                 "backend": (None, str)},
     "metrics": [str], "functions": [str], "callbacks": [{"name": str, "state": dict}],
     "state": {"epoch": count, "step": count, "position": count, "forwards": count, "history": {str: [(number, str)]},
@@ -83,7 +83,7 @@ def describe(trainer):
                                  for g in optimizer.param_groups]},
         "scheduler": _scheduler(trainer.scheduler),
         "trainer": {"seed": trainer.seed, "scheduler_interval": trainer.scheduler_interval,
-                    "clip_grad_norm": trainer.clip_grad_norm,
+                    "clip_grad_norm": trainer.clip_grad_norm, "l2_penalty": trainer.penalty and trainer.penalty.alpha,
                     "num_threads": trainer.num_threads, "backend": trainer.backend},
         "metrics": [m for m in _list(trainer.metric_names) if isinstance(m, str)],
         "functions": [getattr(m, "__name__", type(m).__name__) for m in _list(trainer.metric_names) if not isinstance(m, str)],
@@ -335,7 +335,7 @@ def _restore_state(trainer, d, arrays):
         if output.ndim != 2 or len(output) != min(d["position"] * batch, rows):
             raise FileError(f"partial.output must have the rows of {d['position']} steps, got shape {output.shape}")
     trainer.partial = {"rows": rows, "batch": batch, "output": output,
-                       "result": arrays.take("partial.result", (d["position"], 2), np.float64)}
+                       "result": arrays.take("partial.result", (d["position"], 3), np.float64)}
 
 
 def _callback_state(prefix, state, arrays):

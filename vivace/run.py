@@ -94,10 +94,18 @@ class Epoch:
         self.result = np.zeros((self.steps, 2))
         self.output = np.empty((run.rows, run.outputs), run.plan.dtype) if run.emits else None
         self.table = np.zeros((self.steps, max(len(run.plan.columns), 1)))
+        self.penalty, self.squares = run.trainer.penalty, np.zeros((self.steps, 1))
+        self.counts = np.full(self.steps, float(run.batch))
+        self.counts[-1] = run.rows - (self.steps - 1) * run.batch
+        self.masses = self.counts
+        if self.penalty is not None and (weight := run.spaces[R.WEIGHT]) is not None:
+            self.masses = np.add.reduceat(weight[order].astype(np.float64), np.arange(0, run.rows, run.batch))
 
     def mean_loss(self, done):
-        """Mean loss over the rows (by weight) of the first `done` steps."""
+        """Mean loss over the rows (by weight) of the first `done` steps, with the penalty of each step."""
         total, weight = self.result[:done].sum(axis=0)
+        if self.penalty is not None:
+            total += self.penalty.values(self.squares[:done, 0], self.masses[:done]) @ self.masses[:done]
         return total / weight if weight != 0 else 0.0
 
 
@@ -142,7 +150,8 @@ class Run:
                 return
 
     def _engine(self, epoch, position, last, seconds):
-        spaces = {**self.spaces, **self.trainer.optimizer.spaces(), R.ORDER: epoch.order, R.RESULT: epoch.result, R.OUTPUT: epoch.output}
+        spaces = {**self.spaces, **self.trainer.optimizer.spaces(), R.ORDER: epoch.order, R.RESULT: epoch.result, R.OUTPUT: epoch.output,
+                  R.SQUARES: epoch.squares}
         size = self.team.size
         if seconds != np.inf:
             size, seconds = self.team.next(seconds)
@@ -169,9 +178,12 @@ class Run:
         self.store.packed_version = self.version = self.store.version
 
     def _fill(self, epoch, first, stop):
+        """The hyperparameters of steps first..stop, into the table."""
         table, columns, trainer = epoch.table[first:stop], self.plan.columns, self.trainer
         done = trainer.optimizer.steps[self.plan.trained[0]] - self.plan.first_step if self.plan.trained else 0
         trainer.optimizer.fill(table, columns, done)
+        if epoch.penalty is not None:
+            epoch.penalty.fill(table, columns, epoch.masses[first:stop])
         if "step" in columns:
             table[:, columns["step"]] = trainer.step + np.arange(len(table))
 

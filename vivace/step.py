@@ -27,12 +27,15 @@ class Step:
         data = Data(None, False, "int" if target.dtype == np.int64 else target.shape[1], weight is not None)
         plan = trainer._training_plan([a.shape[1] for a in arrays], self.batch_size, data, False)
         plan.enter()
-        table, result = np.zeros((1, max(len(plan.columns), 1))), np.zeros((1, 2))
+        table, result, squares = np.zeros((1, max(len(plan.columns), 1))), np.zeros((1, 2)), np.zeros((1, 1))
         trainer.optimizer.fill(table, plan.columns, trainer.optimizer.steps[plan.trained[0]] - plan.first_step)
+        if trainer.penalty is not None:
+            masses = np.array([float(rows) if weight is None else weight.sum(dtype=np.float64)])
+            trainer.penalty.fill(table, plan.columns, masses)
         if "step" in plan.columns:
             table[0, plan.columns["step"]] = trainer.step
         spaces = {R.INPUT_ROWS + i: np.ascontiguousarray(a, plan.dtype) for i, a in enumerate(arrays)}
-        spaces |= {R.TARGET_ROWS: target, R.WEIGHT_ROWS: weight, R.RESULT: result, **trainer.optimizer.spaces()}
+        spaces |= {R.TARGET_ROWS: target, R.WEIGHT_ROWS: weight, R.RESULT: result, R.SQUARES: squares, **trainer.optimizer.spaces()}
         with threads.team(trainer._threads(), plan.flops(rows), rows) as team:
             _, _, status = plan.run(spaces, table, rows, rows, (0, 0), 1, team, np.inf)
         if status == "not finite":
@@ -43,6 +46,7 @@ class Step:
             trainer.optimizer.steps[p] += 1
         trainer.store.version += 1
         trainer.store.packed_version = trainer.store.version
-        return float(result[0, 0] / result[0, 1]) if result[0, 1] else 0.0
+        penalty = 0.0 if trainer.penalty is None else float(trainer.penalty.values(squares[:, 0], masses)[0])
+        return float(result[0, 0] / result[0, 1]) + penalty if result[0, 1] else penalty
 
 

@@ -17,6 +17,7 @@ from .nn.module import Module
 from .nn.optim import Optimizer
 from .nn.plan import Data, Plan
 from .nn.store import Store
+from .penalty import L2Penalty
 from .progress import Progress
 from .run import Epoch, Interrupts, NonFiniteError, Run, eval_outputs
 from .team import Team
@@ -49,12 +50,13 @@ class Trainer:
 
     metrics: names (accuracy, r2, mae, rmse) or functions f(prediction, target). precision: None follows the model; "float32" or
     "float64" convert it in place. scheduler: an optim.lr_scheduler, stepped per "epoch" or per "step" (scheduler_interval).
-    clip_grad_norm: largest norm of the whole gradient. num_threads: None chooses, n is obeyed exactly. backend: "cython", "numba",
+    clip_grad_norm: largest norm of the whole gradient. l2_penalty: alpha of a term alpha / 2 * sum of squares of the weight matrices
+    / sum of row weights in each batch's loss (penalty.py). num_threads: None chooses, n is obeyed exactly. backend: "cython", "numba",
     "numpy"; None is the process default. seed feeds shuffling, splitting and dropout; None draws one from manual_seed's generator.
     """
 
     def __init__(self, model, loss, optimizer, *, metrics=None, precision=None, scheduler=None, scheduler_interval="epoch",
-                 clip_grad_norm=None, num_threads=None, backend=None, seed=None):
+                 clip_grad_norm=None, l2_penalty=None, num_threads=None, backend=None, seed=None):
         for name, value, kind in (("model", model, Module), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
             if not isinstance(value, kind):
                 raise TypeError(f"{name} must be a {kind.__module__.removesuffix('.module')}.{kind.__name__}, got {type(value).__name__}")
@@ -65,6 +67,7 @@ class Trainer:
         if seed is not None and prepare.count("seed", seed, 0) >= 1 << 64:
             raise ValueError(f"seed must be below 2^64, got {seed!r}")
         threads.check(num_threads)
+        self.penalty = L2Penalty(l2_penalty, optimizer) if l2_penalty not in (None, 0) else None
         self.model, self.loss, self.optimizer, self.scheduler = model, loss, optimizer, scheduler
         self.metrics, self.metric_names = scores.resolve(metrics), metrics
         self.scheduler_interval, self.clip_grad_norm, self.num_threads = scheduler_interval, clip_grad_norm, num_threads
@@ -76,6 +79,7 @@ class Trainer:
         self.history, self.last_run, self.stop_training, self.stop_reason = History(), LastRun(), False, None
         self.epoch, self.step, self.position = 0, 0, 0
         self.partial, self.watchers, self.restored, self.widths = None, [], [], None
+        self.last_epoch = None  # the last run.Epoch: its steps' results, for those who count losses in their own way
         self.spare = {}  # room of the last snapshot
         self._plans, self._traces, self._train_plan, self._order, self._lock = {}, {}, None, None, threading.RLock()
 
@@ -106,12 +110,12 @@ class Trainer:
         store = self.store
         graph, text = self._traced(widths, True)
         key = ("train", text, batch, data.key(), emits, self.optimizer.signature(), str(self.loss.config()), self.seed,
-               self.clip_grad_norm)
+               self.clip_grad_norm, bool(self.penalty))
 
         def make():
             z, logits = self.loss.source(graph.output)
             plan = Plan(graph, store, self.book, batch, data, (self.loss.operation(data.targets == "int", logits), z), self.optimizer,
-                        self.seed, emits, clip_norm=self.clip_grad_norm)
+                        self.seed, emits, clip_norm=self.clip_grad_norm, penalized=self.penalty.params if self.penalty else ())
             if not plan.trained:
                 raise ValueError("no parameter of the model is trained: all are frozen, or the optimizer holds none of them")
             plan.first_steps = {p: self.optimizer.steps[p] for p in plan.trained}
@@ -157,7 +161,9 @@ class Trainer:
     # --- training
 
     def order_of(self, epoch, rows):
-        """The rows in the order of `epoch`: a function of (seed, epoch), or as they stand when fit does not shuffle."""
+        """The rows in the order of `epoch`: a function of (seed, epoch), what fit was given, or as they stand when it does not shuffle."""
+        if callable(self._order):
+            return _order_from(self._order, epoch, rows)
         if self._order is not None:
             return self._order
         order = np.empty(rows, np.int64)
@@ -169,7 +175,8 @@ class Trainer:
         """Train for `epochs` more epochs; returns the History.
 
         X (N, features) numbers, or a list of them for a model of several inputs; y classes 0..C-1 or real targets. shuffle: True,
-        False, or an array (N,) that gives the order of every epoch. validation_split: part of the rows, drawn by the seed, that is
+        False, an array (N,) that gives the order of every epoch, or a function epoch -> array (N,) of row numbers, which must give the
+        same for the same epoch. validation_split: part of the rows, drawn by the seed, that is
         not trained on; validation_data (X, y) or (X, y, sample_weight). max_time: seconds. A second fit continues: epochs,
         optimizer and history go on; an epoch that was cut short is finished first when rows and batch_size are the same.
         Raises NonFiniteError when loss or weights stop being finite, the model then holding the last finite weights; Ctrl-C raises
@@ -273,7 +280,7 @@ class Trainer:
         self.last_run = LastRun(team, steps, self._seconds, steps * rows_per_step / seconds, steps * flops / seconds / 1e9)
 
     def _one_epoch(self, run, target, weight, validation, watchers, progress, deadline):
-        epoch = Epoch(run, self.epoch, self.order_of(self.epoch, run.rows))
+        epoch = self.last_epoch = Epoch(run, self.epoch, self.order_of(self.epoch, run.rows))
         start = self._resume(epoch, run)
         for watcher in watchers:
             watcher.on_epoch_begin(self, self.epoch)
@@ -306,7 +313,7 @@ class Trainer:
         """Where the epoch stands: part of the state that is saved. An epoch whose end is not yet written down stands at its last step."""
         self.position = done
         self.partial = None if not done else {
-            "rows": run.rows, "batch": run.batch, "result": epoch.result[:done],
+            "rows": run.rows, "batch": run.batch, "result": np.hstack([epoch.result[:done], epoch.squares[:done]]),
             "output": None if epoch.output is None else epoch.output[:done * run.batch]}
 
     def _resume(self, epoch, run):
@@ -315,7 +322,7 @@ class Trainer:
         if held is None or (held["rows"], held["batch"]) != (run.rows, run.batch):
             self.position, self.partial = 0, None
             return 0
-        epoch.result[:self.position] = held["result"]
+        epoch.result[:self.position], epoch.squares[:self.position] = held["result"][:, :2], held["result"][:, 2:]
         if epoch.output is not None:
             fits = held["output"] is not None and held["output"].shape[1] == run.outputs
             epoch.output[:self.position * run.batch] = held["output"] if fits else np.nan
@@ -393,11 +400,15 @@ class Trainer:
 
     def _evaluate(self, arrays, target, weight):
         z = self._predict(arrays)
+        return {"loss": self.mean_loss(z, target, weight), **self._scores(z, target, weight)}
+
+    def mean_loss(self, z, target, weight=None):
+        """The loss (mean by row weight) of raw outputs z for a target and weights in the form the loss takes (Loss.target)."""
         l, s = np.empty(len(z), z.dtype), np.empty(2)
         op = self.loss.operation(target.dtype == np.int64, not self._gives_probabilities())
         op.rows(self.book, z, target, weight, l, None)
         self.book.mean_loss(l, weight, s)
-        return {"loss": float(s[0] / s[1]) if s[1] else 0.0, **self._scores(z, target, weight)}
+        return float(s[0] / s[1]) if s[1] else 0.0
 
     def __repr__(self):
         return f"Trainer({self.model!r}, {self.loss!r}, {self.optimizer!r}, epoch={self.epoch})"
@@ -413,10 +424,20 @@ def _precision(precision):
 def _given_order(shuffle, rows):
     if isinstance(shuffle, (bool, np.bool_)):
         return None if shuffle else np.arange(rows)
+    if callable(shuffle):
+        return shuffle
     order = np.asarray(shuffle)
     if order.dtype.kind not in "iu" or order.shape != (rows,) or not np.array_equal(np.sort(order), np.arange(rows)):
         got = f"an array of shape {order.shape} and dtype {order.dtype}" if order.ndim else repr(shuffle)
         raise ValueError(f"shuffle must be True, False or an order of the {rows} rows, got {got}")
+    return np.ascontiguousarray(order, np.int64)
+
+
+def _order_from(function, epoch, rows):
+    order = np.asarray(function(epoch))
+    if order.dtype.kind not in "iu" or order.shape != (rows,) or order.min() < 0 or order.max() >= rows:
+        raise ValueError(f"shuffle must give {rows} row numbers in 0..{rows - 1}, got an array of shape {order.shape} and dtype "
+                         f"{order.dtype} for epoch {epoch}")
     return np.ascontiguousarray(order, np.int64)
 
 

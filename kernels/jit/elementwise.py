@@ -7,7 +7,7 @@ from . import vmath
 from .face import face, loop
 
 __all__ = ["add", "subtract", "multiply", "divide", "power", "scale", "fill", "exp", "log", "erf",
-           "copy_columns", "add_columns", "total"]
+           "copy_columns", "add_columns", "total", "sum_squares"]
 
 
 @face(reference.add)
@@ -170,6 +170,16 @@ def total(x, s):
 @loop
 def _total(x, s):
     s[0] = tree_total(x.ravel(), x.ravel()[:0])
+
+
+@face(reference.sum_squares)
+def sum_squares(x, before, s):
+    _sum_squares(x, 0.0 if before is None else before[0], s)
+
+
+@loop
+def _sum_squares(x, before, s):
+    s[0] = before + tree_total(x.ravel(), x.ravel())
 
 
 @loop

@@ -22,7 +22,7 @@ TOLERANCE = {
                      "sigmoid_backward", "softmax_backward", "softplus_backward", "tanh_forward"), 2),
     **dict.fromkeys(("binary_cross_entropy", "cross_entropy", "cross_entropy_soft", "gelu_backward", "linear_forward",
                      "linear_backward_input", "linear_backward_weight", "silu_forward", "silu_backward", "softmax_forward",
-                     "softmax_cross_entropy_soft", "softplus_forward"), 3),
+                     "softmax_cross_entropy_soft", "softplus_forward", "sum_squares"), 3),
     **dict.fromkeys(("binary_cross_entropy_logits", "softmax_cross_entropy"), 4),
     **dict.fromkeys(("gelu_forward", "squared_error"), 5),
 }
@@ -89,6 +89,11 @@ def scale_of_squared_error(y, t, w, l, dy, mean):
     return [l, dy]
 
 
+def scale_of_sum_squares(x, before, s):
+    reference.sum_squares(x, None if before is None else np.abs(before), s)
+    return [s]
+
+
 def scale_of_sgd(g, p, m, lr, momentum, dampening, weight_decay, nesterov, first):
     """The update with all terms made to add: magnitudes, and a negative rate."""
     p, m = np.abs(p), None if m is None else np.abs(m)
@@ -107,6 +112,7 @@ def scale_of_adam(update):
 
 
 SCALE = {
+    "sum_squares": scale_of_sum_squares,
     "linear_forward": scale_of_linear_forward, "linear_backward_input": scale_of_linear_backward_input,
     "linear_backward_weight": scale_of_linear_backward_weight, "softmax_forward": scale_of_softmax,
     "softmax_backward": lambda y, dy, dx: [y * (np.abs(dy) + np.abs(dy * y).sum(axis=1, keepdims=True))],

@@ -360,10 +360,10 @@ def test_early_stopping_goes_on_counting(at, tmp_path):
 # --- nothing is forgotten
 
 SAVED = {"model", "loss", "optimizer", "scheduler", "metric_names", "scheduler_interval", "clip_grad_norm", "num_threads",
-         "backend",
+         "backend", "penalty",
          "seed", "history", "epoch", "step", "position", "partial", "restored"}
 MADE_AGAIN = {"metrics", "book", "widths"}  # from what is saved
-OF_A_FIT = {"last_run", "stop_training", "stop_reason", "watchers", "_plans", "_traces", "spare",
+OF_A_FIT = {"last_run", "stop_training", "stop_reason", "watchers", "_plans", "_traces", "spare", "last_epoch",
             "_train_plan", "_order", "_lock", "_seconds"}
 OPTIMIZER = {"param_groups", "steps", "store", "_id", "defaults"}  # the states live in the store
 LINEAR = {"_parameters", "_modules", "training", "forwards", "in_features", "out_features", "weight", "bias"}
