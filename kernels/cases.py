@@ -106,7 +106,7 @@ SCALARS = {
     "sgd_update": [dict(weight_decay=0.1), dict(momentum=0.9, dampening=0.3, weight_decay=0.1), dict(momentum=0.9, nesterov=True),
                    dict(momentum=0.9, dampening=0.3, first=True)],
     "adam_update": [_adam, dict(_adam, weight_decay=0.2)], "adamw_update": [_adam, dict(_adam, weight_decay=0.2)],
-    "clip_norm": [dict(max_norm=1e6)], "permutation": [dict(seed=5 + (3 << 50), epoch=2)],
+    "clip_norm": [dict(max_norm=1e6)], "accumulate": [dict(share=-0.7)], "permutation": [dict(seed=5 + (3 << 50), epoch=2)],
 }
 """Scalars worth trying besides the defaults; a function is called with the sizes."""
 

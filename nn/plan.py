@@ -28,12 +28,14 @@ class Plan:
 
     book: the kernels that run it. `run` executes; the caller supplies data by space. `columns` names the columns of the table.
     penalized: parameters whose sum of squares is written to the stream SQUARES before each step.
+    With `gradients`, parameters, instead of an optimizer a step ends when their gradients stand in the flat vector; with `total` they
+    are added up over the steps in the space TOTAL, each times the column "share" of the table.
     """
 
     def __init__(self, graph, store, book, rows, data, loss=None, optimizer=None, seed=0, emit=True, fused=True,
-                 clip_norm=None, penalized=()):
+                 clip_norm=None, gradients=(), total=False, penalized=()):
         self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
-        self.dtype, self.clips = graph.dtype, clip_norm is not None
+        self.dtype, self.whole = graph.dtype, clip_norm is not None or total
         self._buffers = {}
         self._packs = {}
         recorder = Recorder()
@@ -47,7 +49,11 @@ class Plan:
         if emit:
             recorder.identity_forward(output, self._stream(R.OUTPUT, output.shape[1]))
         if loss is not None:
-            self._backward(recorder, dz, optimizer, fused and clip_norm is None, clip_norm)
+            made = self._backward(recorder, dz, gradients or optimizer.steps)
+            if gradients:
+                self._add_up(recorder, total)
+            else:
+                self._update(recorder, made, optimizer, fused and clip_norm is None, clip_norm)
         calls = fuse_activations(drop_unread(recorder.calls))
         self._use_packed(calls)
         self.calls = assign_phases(calls, self.rows)
@@ -116,26 +122,36 @@ class Plan:
             k.sum_squares(self._array_of(p), before, s)
             before = s
 
-    def _backward(self, k, dz, optimizer, fused, clip_norm):
+    def _backward(self, k, dz, params):
+        """The chain rule; gradients of `params` go to the flat vector: parameter -> (the call that makes it, whether others read it)."""
         steps = [(n.op, n.inputs, ("symbol", n.out.index), self._buffers[n.out.index]) for n in self.graph.nodes]
         gradients = {("symbol", self._loss_input.index): dz}
         backpropagate(k, steps, gradients, lambda t: ("symbol", t.index) if t.traced else t, self._array_of,
                       lambda t: t.requires_grad, lambda like: Buffer(like.shape))
-        size = self.dtype.itemsize
         producers = {id(b): call for call in k.calls for b in call.writes()}
-        updates, clip = {}, None
-        if clip_norm is not None:
-            made = list(k.calls)
-            clip = k.clip_norm(Buffer((self.store.size,), "real", (R.GRADIENTS, 0)), Buffer((1,), "f64"), clip_norm)
-            clip.after = made
-        for p in optimizer.steps:
+        made = {}
+        for p in params:
             if p in gradients:
                 g = gradients[p]
-                shared = [call for call in k.calls if any(b is g for b in call.reads())]
-                g.place = (R.GRADIENTS, p._offset * size)
-                updates[p] = producers[id(g)], optimizer.record(k, p), bool(shared)
-                updates[p][1].after = [clip] if clip else []
-        self.trained = list(updates)
+                g.place = (R.GRADIENTS, p._offset * self.dtype.itemsize)
+                made[p] = producers[id(g)], any(b is g for call in k.calls for b in call.reads())
+        self.trained = list(made)
+        return made
+
+    def _add_up(self, k, total):
+        if total:
+            made, everything = list(k.calls), (self.store.size,)
+            k.accumulate(Buffer(everything, "real", (R.GRADIENTS, 0)), Buffer(everything, "real", (R.TOTAL, 0)), Slot("share")).after = made
+
+    def _update(self, k, made, optimizer, fused, clip_norm):
+        updates, clip = {}, None
+        if clip_norm is not None:
+            before = list(k.calls)
+            clip = k.clip_norm(Buffer((self.store.size,), "real", (R.GRADIENTS, 0)), Buffer((1,), "f64"), clip_norm)
+            clip.after = before
+        for p, (producer, shared) in made.items():
+            updates[p] = producer, optimizer.record(k, p), shared
+            updates[p][1].after = [clip] if clip else []
         packs = {p: k.linear_pack(self._array_of(p), self._packed(p)) for p in self._forward_weights() if p in updates}
         for p, (producer, update, shared) in updates.items():
             if fused and not shared and producer.name == "linear_backward_weight":
@@ -216,7 +232,7 @@ class Plan:
     def enter(self):
         """Make the packed weights agree with the parameters, where they were written from outside since."""
         pack_store(self.store, self.book)
-        if self.clips:  # the norm is that of the whole vector: no gradient of an earlier backward() may be left in it
+        if self.whole:  # the whole vector is read: no gradient of an earlier backward() may be left in it
             for p in set(self.store.params).difference(self.trained):
                 p.grad = None
                 p._grad_array[...] = 0

@@ -129,6 +129,20 @@ class Trainer:
         self._train_plan = plan
         return plan
 
+    def gradient_plan(self, widths, batch, data, total):
+        """The plan of a step that ends with the gradients of all trained parameters in the flat vector (nn.plan.Plan, `gradients`)."""
+        store = self.store
+        params = [p for p in store.params if p.requires_grad]
+        if not params:
+            raise ValueError("no parameter of the model is trained: all are frozen")
+        graph, text = self._traced(widths, True)
+
+        def make():
+            z, logits = self.loss.source(graph.output)
+            loss = self.loss.operation(data.targets == "int", logits), z
+            return Plan(graph, store, self.book, batch, data, loss, None, self.seed, False, gradients=params, total=total)
+        return self._cached(("gradients", text, batch, data.key(), str(self.loss.config()), self.seed, total), make)
+
     def _prediction_plan(self, widths):
         store = self.store
         graph, text = self._traced(widths, False)
@@ -356,6 +370,11 @@ class Trainer:
         """step(xb, yb, sample_weight=None) -> loss: one compiled step on a batch of at most `batch_size` rows, for custom loops."""
         from .step import Step
         return Step(self, prepare.count("batch_size", batch_size))
+
+    def objective(self, X, y, sample_weight=None, *, l2=0.0, batch_size=None):
+        """The loss over X, y as a function of the flat weights, with value_and_grad(flat): see vivace.objective.Objective."""
+        from .objective import objective
+        return objective(self, X, y, sample_weight, l2=l2, batch_size=batch_size)
 
     # --- prediction
 

@@ -51,6 +51,20 @@ cdef void clip_norm_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nog
             scale_loop(<double*>a.buf[0], <double*>a.buf[0], n, limit / (norm[0] + 1e-6), <double>0)
 
 
+cdef void accumulate_loop(const real* g, real* total, Py_ssize_t n, real share) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        total[i] += share * g[i]
+
+
+cdef void accumulate_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
+    if a.real == 0:
+        accumulate_loop(<float*>a.buf[0] + lo, <float*>a.buf[1] + lo, hi - lo, <float>a.s[0])
+    else:
+        accumulate_loop(<double*>a.buf[0] + lo, <double*>a.buf[1] + lo, hi - lo, a.s[0])
+
+
+define("accumulate", accumulate_entry)
 define("clip_norm", clip_norm_entry)
 define("sgd_update", sgd_update_entry)
 define("adam_update", adam_update_entry)

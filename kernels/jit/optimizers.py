@@ -5,7 +5,7 @@ from .. import reference
 from .elementwise import tree_total
 from .face import face, loop
 
-__all__ = ["sgd_update", "adam_update", "adamw_update", "clip_norm"]
+__all__ = ["sgd_update", "adam_update", "adamw_update", "clip_norm", "accumulate"]
 
 
 @face(reference.sgd_update)
@@ -73,3 +73,15 @@ def _clip_norm(g, norm, max_norm):
         factor = g.dtype.type(max_norm / (norm[0] + 1e-6))
         for i in range(g.size):
             g[i] *= factor
+
+
+@face(reference.accumulate)
+def accumulate(g, total, share=1.0):
+    _accumulate(g, total, float(share))
+
+
+@loop
+def _accumulate(g, total, share):
+    factor = total.dtype.type(share)
+    for i in range(g.size):
+        total[i] += factor * g[i]

@@ -4,7 +4,7 @@ import numpy as np
 from ..contract import kernel
 from .linear import tree_sum
 
-__all__ = ["sgd_update", "adam_update", "adamw_update", "clip_norm"]
+__all__ = ["sgd_update", "adam_update", "adamw_update", "clip_norm", "accumulate"]
 
 
 def _state_for_momentum(g, p, m, lr=0.01, momentum=0.0, *_):
@@ -61,3 +61,9 @@ def clip_norm(g, norm, max_norm=1.0):
     norm[0] = np.sqrt(tree_sum(len(g), lambda part: np.add.reduce(squares[part]), (), np.float64))
     if norm[0] > max_norm:
         g *= g.dtype.type(max_norm / (norm[0] + 1e-6))
+
+
+@kernel("g(P) -> total(P)~", over="flat")
+def accumulate(g, total, share=1.0):
+    """total += share g: the gradient of a batch as the sum over its parts. g, total (P,)."""
+    total += total.dtype.type(share) * g

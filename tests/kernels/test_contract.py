@@ -127,6 +127,7 @@ SCALE = {
     "total": lambda x, s: [np.abs(x).sum()], "mean_loss": lambda l, w, s: [[np.abs(l).sum() * 2, 2 * len(l)]],
     "softmax_cross_entropy": scale_of_softmax_cross_entropy, "softmax_cross_entropy_soft": scale_of_cross_entropy_from_logits,
     "binary_cross_entropy": scale_of_binary_cross_entropy, "binary_cross_entropy_logits": scale_of_binary_cross_entropy_logits,
+    "accumulate": lambda g, total, share: [np.abs(total) + np.abs(share * g)],
     "squared_error": scale_of_squared_error, "sgd_update": scale_of_sgd,
     "adam_update": scale_of_adam(reference.adam_update), "adamw_update": scale_of_adam(reference.adamw_update),
 }
