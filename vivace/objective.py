@@ -3,7 +3,7 @@ import numpy as np
 
 from . import prepare, threads
 from .kernels import record as R
-from .nn.plan import Data, Plan
+from .nn.plan import Data
 from .nn.store import aligned
 
 CHUNK_ROWS = 4096

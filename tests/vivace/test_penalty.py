@@ -1,6 +1,7 @@
 """The L2 penalty of a batch and orders from a function, against plain NumPy."""
 import numpy as np
 import pytest
+
 import vivace as vv
 from vivace import nn, optim
 
