@@ -27,7 +27,7 @@ BASE = {"N": 5, "I": 7, "O": 6, "C": 4, "M": 9, "P": 40}
 TOGETHER = ((17, 33, 65), (129, 65, 31), (64, 16, 16), (33, 300, 129), (300, 65, 33))
 """N, I, O of the linear kernels at once."""
 
-NEED_A_COLUMN = ("argmax_rows", "cross_entropy", "softmax_cross_entropy", "softmax_cross_entropy_soft")
+NEED_A_COLUMN = ("argmax_rows", "cross_entropy", "softmax_cross_entropy", "softmax_cross_entropy_soft", "softmax_focal", "multi_margin")
 
 POISON = {"f": np.nan, "i": -7777}
 """What outputs hold before the call."""
@@ -48,6 +48,30 @@ def signed(low, high):
 
 def weights(rng, shape, made):
     return rng.uniform(0.1, 2, shape) * (rng.uniform(size=shape) < 0.8)
+
+
+def signs(rng, shape, made):
+    return rng.choice([-1.0, 1.0], shape)
+
+
+def counts(rng, shape, made):
+    return rng.integers(0, 5, shape)
+
+
+def rate(rng, shape, made):
+    """The input of a loss on logarithms or on the rates themselves."""
+    return rng.normal(size=shape) if made["log_input"] else rng.uniform(0.2, 3, shape)
+
+
+def mean_and_variance(rng, shape, made):
+    y = rng.normal(size=shape)
+    return y if made["log_variance"] else np.stack([y[:, 0], np.abs(y[:, 1]) + 0.1], axis=1)
+
+
+def shares(rng, shape, made):
+    """Probabilities, some of them 0, or their logarithms."""
+    t = rng.uniform(0.01, 1, shape)
+    return np.log(t) if made["log_target"] else t * (rng.uniform(size=shape) < 0.8)
 
 
 def below(letter):
@@ -80,6 +104,10 @@ VALUES = {
     "index": below("M"), "packed": packed, "p(N,C)": uniform(0.02, 0.98), "p(N,O)": uniform(0.02, 0.98), "w(N)": weights,
     "v": uniform(0.01, 1), "t(N,C)": uniform(0, 1), "t(N,O)": uniform(0, 1), "t:int(N)": below("C"),
     "t:int(M)": lambda rng, shape, made: rng.integers(-50, 50, shape),
+    "absolute_error.t": normal, "huber_error.t": normal, "quantile_error.t": normal, "quantile_error.q": uniform(0.05, 0.95),
+    "poisson_error.y": rate, "poisson_error.t": counts, "tweedie_error.y": rate, "tweedie_error.t": counts,
+    "gaussian_nll.y": mean_and_variance, "gaussian_nll.t": normal, "hinge_error.t": signs, "hinge_embedding_error.t": signs,
+    "kl_divergence.t": shares, "weighted_binary_cross_entropy_logits.c": uniform(0.2, 3), "multi_margin.c": uniform(0.2, 3),
     "squared_error.t": normal, "log.x": uniform(0.01, 9), "power.x": uniform(0.1, 4), "divide.b": signed(0.5, 2),
     "linear_backward_input.x": hidden, "leaky_relu_backward.y": output_of("leaky_relu_forward", alpha=0),
     "elu_backward.y": output_of("elu_forward", alpha=0),
@@ -103,6 +131,16 @@ SCALARS = {
     "softmax_cross_entropy": [dict(label_smoothing=0.1), dict(label_smoothing=0.3, mean=False)],
     **{name: _means for name in ("squared_error", "softmax_cross_entropy_soft", "cross_entropy", "cross_entropy_soft",
                                  "binary_cross_entropy", "binary_cross_entropy_logits")},
+    **{name: _means for name in ("absolute_error", "quantile_error", "weighted_binary_cross_entropy_logits")},
+    "huber_error": [dict(delta=0.4, scale=2.5), dict(mean=False)], "hinge_error": [dict(margin=0.3, squared=True), dict(mean=False)],
+    "hinge_embedding_error": [dict(margin=0.3, mean=False)],
+    "poisson_error": [dict(full=True), dict(log_input=False), dict(log_input=False, full=True, eps=0.01, mean=False)],
+    "tweedie_error": [dict(power=power, log_input=log) for power in (0.0, 1.0, 1.3, 2.0, 3.0) for log in (True, False)] + _means,
+    "gaussian_nll": [dict(full=True), dict(log_variance=True), dict(log_variance=True, full=True, mean=False), dict(eps=0.5)],
+    "kl_divergence": [dict(log_target=True), dict(per_row=True), dict(log_target=True, mean=False)],
+    "sigmoid_focal": [dict(gamma=0.0), dict(gamma=1.0, alpha=-1.0), dict(gamma=1.7, alpha=0.6, mean=False)],
+    "softmax_focal": [dict(gamma=0.0), dict(gamma=1.0), dict(gamma=1.7, mean=False)],
+    "multi_margin": [dict(p=2, margin=0.7), dict(mean=False)],
     "sgd_update": [dict(weight_decay=0.1), dict(momentum=0.9, dampening=0.3, weight_decay=0.1), dict(momentum=0.9, nesterov=True),
                    dict(momentum=0.9, dampening=0.3, first=True)],
     "adam_update": [_adam, dict(_adam, weight_decay=0.2)], "adamw_update": [_adam, dict(_adam, weight_decay=0.2)],

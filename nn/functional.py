@@ -2,6 +2,16 @@
 import numpy as np
 
 from . import eager_ops, ops, random, root
+from .loss_functions import (  # noqa: F401
+    gaussian_nll_loss,
+    hinge_embedding_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    multi_margin_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+)
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from .tensor import Tensor, apply, as_real, as_tensor
 
@@ -202,9 +212,10 @@ def mse_loss(input, target, reduction="mean", weight=None):
     return MSELoss(reduction)(input, target, weight)
 
 
-def cross_entropy(input, target, class_weight=None, label_smoothing=0.0, from_logits=True, reduction="mean", weight=None):
+def cross_entropy(input, target, class_weight=None, label_smoothing=0.0, from_logits=True, reduction="mean", weight=None,
+                  ignore_index=-100):
     """Cross-entropy of logits or probabilities (N, C) against classes (N,) or probabilities (N, C); weight (N,): row weights"""
-    return CrossEntropyLoss(from_logits, label_smoothing, class_weight, reduction)(input, target, weight)
+    return CrossEntropyLoss(from_logits, label_smoothing, class_weight, reduction, ignore_index)(input, target, weight)
 
 
 def binary_cross_entropy(input, target, reduction="mean", weight=None):
@@ -212,9 +223,9 @@ def binary_cross_entropy(input, target, reduction="mean", weight=None):
     return BCELoss(reduction)(input, target, weight)
 
 
-def binary_cross_entropy_with_logits(input, target, reduction="mean", weight=None):
-    """Binary cross-entropy of logits; weight (N,): row weights"""
-    return BCEWithLogitsLoss(reduction)(input, target, weight)
+def binary_cross_entropy_with_logits(input, target, reduction="mean", weight=None, pos_weight=None):
+    """Binary cross-entropy of logits; weight (N,): row weights; pos_weight (O,) or a number: how much more a positive counts"""
+    return BCEWithLogitsLoss(reduction, pos_weight)(input, target, weight)
 
 
 def _method(function, swapped=False):

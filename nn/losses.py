@@ -14,6 +14,7 @@ class Loss(Module):
     """
 
     link = None  # activation that makes probabilities of raw outputs
+    binary = False  # whether each output is a class of its own, there or not
     threshold = 0.5  # a binary output above it is class 1
 
     def __init__(self, reduction="mean"):
@@ -87,13 +88,16 @@ class CrossEntropyLoss(Loss):
 
     from_logits: inputs are raw scores (True), or probabilities (False); then a Softmax that made them is merged into the kernel.
     target: classes 0..C-1 (N,), or probabilities (N, C). label_smoothing s: target (1 - s) onehot + s / C. weight (C,): class weights,
-    the mean being over the sum of weights as in PyTorch.
+    the mean being over the sum of weights as in PyTorch. Rows whose class is ignore_index count nothing (a mean over none is 0).
     """
 
     link = "softmax"
 
-    def __init__(self, from_logits=True, label_smoothing=0.0, weight=None, reduction="mean"):
+    def __init__(self, from_logits=True, label_smoothing=0.0, weight=None, reduction="mean", ignore_index=-100):
         super().__init__(reduction)
+        if isinstance(ignore_index, bool) or not isinstance(ignore_index, (int, np.integer)):
+            raise ValueError(f"ignore_index must be an int, got {ignore_index!r}")
+        self.ignore_index = int(ignore_index)
         if not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing must lie in 0..1, got {label_smoothing!r}")
         if label_smoothing and not from_logits:
@@ -122,21 +126,17 @@ class CrossEntropyLoss(Loss):
             s = dtype.type(self.label_smoothing) if self.label_smoothing else 0
             soft = np.ascontiguousarray(array, dtype)
             return soft * (1 - s) + s / outputs if s else soft
-        if array.ndim == 2 and array.shape[1] == 1:
-            array = array[:, 0]
-        if array.ndim != 1:
-            raise ValueError(f"target must have shape (N,) of classes or (N, {outputs}) of probabilities, got {array.shape}")
-        if array.dtype.kind == "f" and (array != np.floor(array)).any():
-            raise ValueError(f"target must hold classes 0..{outputs - 1}, got {array[array != np.floor(array)][0]}")
-        if len(array) and (array.min() < 0 or array.max() >= outputs):
-            wrong = array[(array < 0) | (array >= outputs)][0]
-            raise ValueError(f"target must hold classes 0..{outputs - 1}, got {wrong}")
         if self.weight is not None and len(self.weight) != outputs:
             raise ValueError(f"weight must have shape (C,) = ({outputs},), got ({len(self.weight)},)")
-        return np.ascontiguousarray(array, np.int64)
+        return labels(array, outputs, self.ignore_index, f"(N,) of classes or (N, {outputs}) of probabilities")
 
     def row_weight(self, target, weight, dtype):
+        """Row weights times those of the classes; a row to ignore gets 0, and in `target` class 0, which then counts nothing."""
         weight = super().row_weight(target, weight, dtype)
+        ignored = target == self.ignore_index if target.dtype == np.int64 else None
+        if ignored is not None and ignored.any():
+            weight = np.where(ignored, 0, np.ones(len(target), dtype) if weight is None else weight).astype(dtype)
+            target[ignored] = 0
         if self.weight is None:
             return weight
         if target.dtype != np.int64:
@@ -146,11 +146,15 @@ class CrossEntropyLoss(Loss):
 
     def config(self):
         return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing,
-                "weight": None if self.weight is None else self.weight.tolist(), "reduction": self.reduction}
+                "weight": None if self.weight is None else self.weight.tolist(), "reduction": self.reduction,
+                "ignore_index": self.ignore_index}
 
 
-class _Binary(Loss):
+class BinaryLoss(Loss):
+    """A loss whose outputs are classes of their own, with targets in 0..1."""
+
     link = "sigmoid"
+    binary = True
 
     def target(self, target, outputs, dtype):
         array = super().target(target, outputs, dtype)
@@ -162,20 +166,70 @@ class _Binary(Loss):
         return ops.Loss("binary_cross_entropy_logits" if logits else "binary_cross_entropy", self.reduction == "mean")
 
 
-class BCELoss(_Binary):
+class BCELoss(BinaryLoss):
     """-(t log p + (1 - t) log(1 - p)), mean over all elements, p probabilities; a Sigmoid that made them is merged into the kernel"""
 
     def source(self, z):
         return linked_input(z, "sigmoid", False, "BCELoss")
 
 
-class BCEWithLogitsLoss(_Binary):
-    """Binary cross-entropy of sigmoid(z), mean over all elements, safe for any finite z"""
+class BCEWithLogitsLoss(BinaryLoss):
+    """Binary cross-entropy of sigmoid(z), mean over all elements, safe for any finite z.
+
+    pos_weight: a number, or one per output (O,): how much more a positive counts, for classes that are rare.
+    """
 
     threshold = 0.0
 
+    def __init__(self, reduction="mean", pos_weight=None):
+        super().__init__(reduction)
+        self.pos_weight = None if pos_weight is None else class_weights("pos_weight", pos_weight, "(O,)")
+
+    def target(self, target, outputs, dtype):
+        same_length("pos_weight", self.pos_weight, outputs, "(O,)")
+        return super().target(target, outputs, dtype)
+
+    def operation(self, labels, logits):
+        if self.pos_weight is None:
+            return super().operation(labels, logits)
+        return ops.Loss("weighted_binary_cross_entropy_logits", self.reduction == "mean", vector=self.pos_weight.tolist())
+
+    def config(self):
+        return {**super().config(), "pos_weight": None if self.pos_weight is None else self.pos_weight.tolist()}
+
     def source(self, z):
         return linked_input(z, "sigmoid", True, "BCEWithLogitsLoss")
+
+
+def labels(target, classes, ignored=None, shapes="(N,) of classes"):
+    """`target` as int64 labels (N,) in 0..classes-1, some of them `ignored`, in an array of their own if there are such."""
+    array = _numbers("target", target)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(f"target must have shape {shapes}, got {array.shape}")
+    if array.dtype.kind == "f" and (array != np.floor(array)).any():
+        raise ValueError(f"target must hold classes 0..{classes - 1}, got {array[array != np.floor(array)][0]}")
+    if len(array) and (array.min() < 0 or array.max() >= classes):
+        wrong = array[((array < 0) | (array >= classes)) & (True if ignored is None else array != ignored)]
+        if len(wrong):
+            raise ValueError(f"target must hold classes 0..{classes - 1}, got {wrong[0]}")
+    found = np.ascontiguousarray(array, np.int64)
+    return np.array(found) if ignored is not None and (found == ignored).any() else found
+
+
+def class_weights(name, value, letters="(C,)"):
+    """`value` as an array of finite weights that are not negative; one number is one weight for all."""
+    array = np.atleast_1d(np.asarray(value, np.float64))
+    if array.ndim != 1 or not (np.isfinite(array) & (array >= 0)).all():
+        raise ValueError(f"{name} must be weights {letters}, finite and not negative, got {value!r}")
+    return array
+
+
+def same_length(name, array, outputs, letters="(C,)"):
+    """Raise unless `array` is None, one number for all, or one per output."""
+    if array is not None and len(array) not in (1, outputs):
+        raise ValueError(f"{name} must have shape {letters} = ({outputs},), got ({len(array)},)")
 
 
 def _numbers(name, value):
@@ -191,4 +245,4 @@ def _same_rows(name, array, z):
 
 
 TABLE = {cls.__name__: cls for cls in (MSELoss, CrossEntropyLoss, BCELoss, BCEWithLogitsLoss)}
-"""Losses by name: what a saved file may hold."""
+"""Losses by name: what a saved file may hold; regression_losses.py and classification_losses.py add theirs."""

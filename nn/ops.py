@@ -4,6 +4,7 @@
 plan cannot differ. shape(*shapes) -> shape; forward(k, out, *inputs); backward(k, new, needs, dout, out, *inputs) -> one gradient
 per input, None where `needs` says nobody asks; it may return dout itself, so nobody writes to a gradient that exists.
 """
+import numpy as np
 
 
 class Op:
@@ -265,20 +266,29 @@ class Dropout(Op):
 class Loss(Op):
     """The batch's loss by the loss kernel `kernel`, with its gradient in the same pass.
 
-    inputs: predictions (N, O), targets, row weights or None. `mean` divides by the sum of the weights.
+    inputs: predictions (N, O), targets, row weights or None. `mean` divides by the sum of the weights. vector: numbers over the
+    outputs (one stands for all) that the kernel takes behind the row weights. halves: the kernel reads predictions (N, 2, O).
     """
 
     name = "loss"
 
-    def __init__(self, kernel, mean=True, **scalars):
-        self.kernel, self.mean, self.scalars = kernel, bool(mean), scalars
+    def __init__(self, kernel, mean=True, vector=None, halves=False, **scalars):
+        self.kernel, self.mean, self.vector, self.halves, self.scalars = kernel, bool(mean), vector, halves, scalars
 
     def attributes(self):
-        return {"kernel": self.kernel, "mean": self.mean, **self.scalars}
+        return {"kernel": self.kernel, "mean": self.mean, "vector": self.vector, "halves": self.halves, **self.scalars}
 
-    def rows(self, k, z, t, w, l, dz):
-        """Row losses l (N,) and the gradient dz of the batch's loss (None: not wanted)."""
-        getattr(k, self.kernel)(z, t, w, l, dz, *self.scalars.values(), self.mean)
+    def constant(self, outputs, dtype):
+        """`vector` as an array (O,)."""
+        return np.ascontiguousarray(np.broadcast_to(self.vector, (outputs,)), dtype)
+
+    def rows(self, k, z, t, w, l, dz, constant=None):
+        """Row losses l (N,) and the gradient dz of the batch's loss (None: not wanted). constant: a plan's place of `vector`."""
+        extra = () if self.vector is None else (self.constant(z.shape[1], z.dtype) if constant is None else constant,)
+        if self.halves and isinstance(z, np.ndarray):  # a plan's buffer is the same memory in either shape
+            shape = (len(z), 2, z.shape[1] // 2)
+            z, dz = z.reshape(shape), None if dz is None else dz.reshape(shape)
+        getattr(k, self.kernel)(z, t, w, *extra, l, dz, *self.scalars.values(), self.mean)
 
 
 TABLE = {op.name: op for op in (Linear, Activation, Add, Subtract, Multiply, Divide, Scale, Power, Concatenate, Slice, Dropout)}

@@ -35,7 +35,7 @@ class Plan:
     def __init__(self, graph, store, book, rows, data, loss=None, optimizer=None, seed=0, emit=True, fused=True,
                  clip_norm=None, gradients=(), total=False, penalized=()):
         self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
-        self.dtype, self.whole = graph.dtype, clip_norm is not None or total
+        self.dtype, self.whole, self.constant = graph.dtype, clip_norm is not None or total, None
         self._buffers = {}
         self._packs = {}
         recorder = Recorder()
@@ -110,7 +110,11 @@ class Plan:
         op, self._loss_input = loss
         z = self._buffers[self._loss_input.index]
         l, dz = Buffer((BATCH,)), Buffer(z.shape)
-        op.rows(k, z, self.target, self.weight, l, dz)
+        constant = None
+        if op.vector is not None:
+            self.constant = op.constant(z.shape[1], self.dtype)
+            constant = Buffer(self.constant.shape, "real", (R.CONSTANT, 0))
+        op.rows(k, z, self.target, self.weight, l, dz, constant)
         k.mean_loss(l, self.weight, Buffer((2,), "f64", (R.RESULT, 16)))
         return dz
 
@@ -241,7 +245,7 @@ class Plan:
         """Run steps start..last_step of an epoch of `rows` rows: (step, phase, status), as kernels.reference.engine.run_plan."""
         full = [None] * R.SPACES
         full[R.ARENA], full[R.PARAMETERS], full[R.GRADIENTS] = self.arena, self.store.vectors["data"], self.store.vectors["grad"]
-        full[R.PACKED] = self.store.packed
+        full[R.PACKED], full[R.CONSTANT] = self.store.packed, self.constant
         for space, array in spaces.items():
             full[space] = array
         if table.shape[1] < len(self.columns):  # a forward that drops in evaluation too: as in the first step

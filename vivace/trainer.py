@@ -364,7 +364,7 @@ class Trainer:
         return {name: metric(prediction, target, weight, self._threshold(prediction)) for name, metric in self.metrics}
 
     def _threshold(self, prediction):
-        return self.loss.threshold if self.loss.link == "sigmoid" else None
+        return self.loss.threshold if self.loss.binary else None
 
     def make_step(self, batch_size=32):
         """step(xb, yb, sample_weight=None) -> loss: one compiled step on a batch of at most `batch_size` rows, for custom loops."""
@@ -407,7 +407,7 @@ class Trainer:
     def predict_classes(self, X):
         """Classes (N,): argmax over outputs, or whether a single output exceeds its threshold; (N, O) for several binary outputs."""
         z = self.predict(X)
-        if self.loss.link == "sigmoid":
+        if self.loss.binary:
             chosen = (z > self.loss.threshold).astype(np.int64)
             return chosen[:, 0] if chosen.shape[1] == 1 else chosen
         return z.argmax(axis=1)

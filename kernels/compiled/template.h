@@ -5,6 +5,7 @@
 #define VEC F(vec)
 #define W (LANES / NV)
 #include "rowwise.h"
+#include "column_losses.h"
 #include "matmul.h"
 #undef NAME2
 #undef NAME1

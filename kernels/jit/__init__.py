@@ -1,11 +1,13 @@
 """The contract in Numba: a complete second implementation, imported only when asked for."""
 from ..reference import engine
 from .activations import *  # noqa: F401,F403
+from .column_losses import *  # noqa: F401,F403
 from .dropout import *  # noqa: F401,F403
 from .elementwise import *  # noqa: F401,F403
 from .linear import *  # noqa: F401,F403
 from .losses import *  # noqa: F401,F403
 from .optimizers import *  # noqa: F401,F403
+from .row_losses import *  # noqa: F401,F403
 from .rows import *  # noqa: F401,F403
 
 KERNELS = {name: value for name, value in sorted(globals().items()) if hasattr(value, "spec")}

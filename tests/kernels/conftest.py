@@ -1,6 +1,11 @@
 """Fixtures of the kernel tests: the implementations, each under a name of its own."""
+import pathlib
+import sys
+
 import pytest
 from vivace.kernels import cases
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent))
 
 LEVELS = [name for name in cases.books() if name not in ("reference", "numba")]
 

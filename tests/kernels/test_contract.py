@@ -6,6 +6,7 @@ eps of the result's type. A kernel of the reference is tested here the day it ap
 import functools
 import inspect
 
+import loss_scales
 import numpy as np
 import pytest
 from vivace.kernels import cases, contract, reference
@@ -17,6 +18,7 @@ QUICK = dict(grid=(0, 1, 17, 33), long={"N": (300,), "P": (300,)})
 
 # --- how far a result may be away
 TOLERANCE = {
+    **loss_scales.TOLERANCE,
     **dict.fromkeys(("copy_columns", "identity_forward", "identity_backward", "relu_forward", "relu_backward", "linear_pack"), 0),
     **dict.fromkeys(("adam_update", "adamw_update", "clip_norm", "elu_forward", "erf", "exp", "log", "sgd_update", "sigmoid_forward",
                      "sigmoid_backward", "softmax_backward", "softplus_backward", "tanh_forward"), 2),
@@ -113,6 +115,7 @@ def scale_of_adam(update):
 
 SCALE = {
     "sum_squares": scale_of_sum_squares,
+    **loss_scales.SCALE,
     "linear_forward": scale_of_linear_forward, "linear_backward_input": scale_of_linear_backward_input,
     "linear_backward_weight": scale_of_linear_backward_weight, "softmax_forward": scale_of_softmax,
     "softmax_backward": lambda y, dy, dx: [y * (np.abs(dy) + np.abs(dy * y).sum(axis=1, keepdims=True))],

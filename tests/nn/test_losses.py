@@ -17,7 +17,7 @@ def made(case):
 
 def test_values_and_gradients_equal_torch(torch_traces):
     cases = torch_traces["losses"]
-    assert {case["loss"] for case in cases} == set(LOSSES)
+    assert {case["loss"] for case in cases} == {"MSELoss", "CrossEntropyLoss", "BCELoss", "BCEWithLogitsLoss"}
     for case in cases:
         x, what = nn.Tensor(np.array(case["input"]), requires_grad=True), f"{case['loss']} {case['options']}"
         value = made(case)(x, np.array(case["target"]))
