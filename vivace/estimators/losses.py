@@ -10,9 +10,10 @@ class _Rows:
 
     def __init__(self, operation, factor, most):
         self.operation, self.factor, self.most, self.mean = operation, factor, most, operation.mean
+        self.vector, self.constant = operation.vector, operation.constant
 
-    def rows(self, k, z, t, w, l, dz):
-        self.operation.rows(k, z, t, w, l, dz)
+    def rows(self, k, z, t, w, l, dz, constant=None):
+        self.operation.rows(k, z, t, w, l, dz, constant)
         if self.factor != 1.0:
             k.scale(l, l, self.factor, 0.0)
             if dz is not None:

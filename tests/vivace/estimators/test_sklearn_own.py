@@ -8,6 +8,7 @@ from unittest import mock
 
 import pytest
 import sklearn.neural_network
+
 from vivace.estimators import MLPClassifier, MLPRegressor
 
 PRIVATE = {
