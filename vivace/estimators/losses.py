@@ -33,7 +33,7 @@ class AsSklearn(Loss):
     def __init__(self, loss, factor=1.0, sums=True, clips=False):
         super().__init__()
         self.loss, self.factor, self.sums, self.clips, self.outputs, self.most = loss, float(factor), sums, clips, 1, None
-        self.link, self.threshold = loss.link, loss.threshold
+        self.link, self.threshold, self.from_logits = loss.link, loss.threshold, True
 
     def source(self, z):
         self.outputs = z.shape[1]

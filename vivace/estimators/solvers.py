@@ -3,7 +3,7 @@ import inspect
 
 import numpy as np
 
-from .. import optim
+from ..nn import optim
 
 
 class _Rate:
