@@ -128,7 +128,7 @@ def test_ctrl_c_leaves_a_usable_estimator(solver):
 
 def test_divergence_names_its_place_and_keeps_finite_weights():
     model = regressor(solver="sgd", learning_rate_init=1e9, activation="identity")
-    with pytest.raises(ValueError, match="non-finite parameter weights.*epoch 1.*learning rate"):
+    with pytest.raises(ValueError, match="non-finite parameter weights.*epoch .*learning rate"):
         model.fit(XR * 1e6, YR)
     assert all(np.isfinite(c).all() for c in model.coefs_)
 
