@@ -12,7 +12,6 @@ import joblib
 import numpy as np
 import pytest
 import sklearn
-import vivace as vv
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
@@ -23,6 +22,8 @@ from sklearn.model_selection import GridSearchCV, HalvingRandomSearchCV, cross_v
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.class_weight import compute_sample_weight
+
+import vivace as vv
 from vivace import nn, optim
 from vivace.estimators import LossCurveDisplay, MLPClassifier, MLPRegressor
 from vivace.optim import lr_scheduler
