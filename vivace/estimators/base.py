@@ -9,8 +9,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Hidden, Interval, Options, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, check_X_y, validate_data
 
 from .. import threads
 from ..nn import Module, no_grad
@@ -63,7 +63,8 @@ class MLP(Weights, BaseEstimator):
         "scoring": [str, callable, None],
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
         "callbacks": [HasMethods("on_epoch_end"), list, tuple, None],
-        "n_jobs": [Integral, None, Hidden(type(None))],
+        "n_jobs": [Integral, None],
+        "categorical_features": [StrOptions({"from_dtype"}), None],
     }
 
     def _set(self, given):
@@ -72,6 +73,28 @@ class MLP(Weights, BaseEstimator):
             if name not in ("self", "__class__"):
                 setattr(self, name, value)
 
+    # --- the door
+
+    def _checked(self, X, y=None, reset=False):
+        """X, or X and y, as scikit-learn checks them; a table of categories becomes numbers first."""
+        options = {} if y is None else {"multi_output": True, "y_numeric": self._numeric, "dtype": (np.float64, np.float32)}
+        if self.categorical_features is None:
+            given = {"X": X} if y is None else {"X": X, "y": y}
+            return validate_data(self, **given, accept_sparse=["csr", "csc"], reset=reset, **options)
+        X = self._encoded(X, reset)
+        return X if y is None else check_X_y(X, y, **options)
+
+    def _encoded(self, X, reset):
+        """The columns of a frame as numbers: categories by their values, missing ones by a column of their own (vivace.table)."""
+        from ..table import TableEncoder
+        if not hasattr(X, "columns"):
+            raise ValueError(f'categorical_features="from_dtype" needs a frame with named columns, got {type(X).__name__}')
+        if reset:
+            self.table_encoder_ = TableEncoder.fit(X, standardize=False)
+            self.feature_names_in_ = np.array([str(name) for name in X.columns], dtype=object)
+            self.n_features_in_ = len(self.feature_names_in_)
+        return self.table_encoder_.transform(X, np.float64)
+
     # --- fit
 
     def _fit(self, X, y, sample_weight=None, incremental=False, validation=None):
@@ -79,8 +102,7 @@ class MLP(Weights, BaseEstimator):
         if np.any(np.array(sizes) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=self._numeric,
-                             dtype=(np.float64, np.float32), reset=first)
+        X, y = self._checked(X, y, first)
         dtype = np.dtype(self.precision or X.dtype)
         target = self._encode(y, dtype, incremental)
         if sample_weight is not None:
@@ -216,8 +238,7 @@ class MLP(Weights, BaseEstimator):
         return train[0], train[1], weights[0], self._held(held[0], held[1], weights[1])
 
     def _validation(self, X, y, weight):
-        X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=self._numeric,
-                             dtype=(np.float64, np.float32), reset=False)
+        X, y = self._checked(X, y, False)
         if weight is not None:
             weight = _check_sample_weight(weight, X)
         dtype = self._dtype()
@@ -261,7 +282,7 @@ class MLP(Weights, BaseEstimator):
                 return trainer.predict(X)
             except ValueError:
                 pass  # what is wrong is told below, in scikit-learn's words
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        X = self._checked(X)
         if sparse.issparse(X):
             X = X.tocsr()
             return np.concatenate([trainer.predict(_dense(X[i:i + SPARSE_ROWS], self._dtype())) for i in range(0, X.shape[0], SPARSE_ROWS)])
@@ -271,7 +292,7 @@ class MLP(Weights, BaseEstimator):
         """Outputs of a hidden layer, (N, units): layer 0, 1, ... from the input, or -1, -2, ... from the output."""
         check_is_fitted(self)
         self._ready()
-        X = _dense(validate_data(self, X, accept_sparse=["csr", "csc"], reset=False), self._dtype())
+        X = _dense(self._checked(X), self._dtype())
         ends = self._network.ends
         if not -len(ends) <= layer < len(ends):
             raise ValueError(f"layer must lie in {-len(ends)}..{len(ends) - 1}, got {layer!r}")

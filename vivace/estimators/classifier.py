@@ -32,6 +32,8 @@ class MLPClassifier(ClassifierMixin, MLP):
     clip_grad_norm: largest norm of the whole gradient. max_time: seconds of fit. callbacks: vivace.callbacks.
     scoring: what early stopping looks at: any scorer of scikit-learn, "loss" for the validation loss, None for accuracy.
     n_jobs: threads; None lets each run choose, -1 is all cores. Inside a worker of joblib its limit is obeyed.
+    categorical_features: "from_dtype" takes a frame whose columns are numbers, texts, categories, booleans or dates, with missing
+        values (vivace.table; table_encoder_ holds what it learned); numbers are left in their scale.
     class_weight: "balanced" or {class: weight}; multiplies sample_weight. label_smoothing: s of targets (1 - s) onehot + s / C.
 
     Attributes are scikit-learn's: coefs_, intercepts_, loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_,
@@ -53,6 +55,7 @@ class MLPClassifier(ClassifierMixin, MLP):
                  nesterovs_momentum=True, early_stopping=False, validation_fraction=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8,
                  n_iter_no_change=10, max_fun=15000, precision=None, dropout=None, normalisation=None, residual=False,
                  weight_decay=None, clip_grad_norm=None, scoring=None, max_time=None, callbacks=None, n_jobs=None,
+                 categorical_features=None,
                  class_weight=None, label_smoothing=0.0):
         self._set(locals())
 

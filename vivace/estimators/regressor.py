@@ -31,6 +31,8 @@ class MLPRegressor(RegressorMixin, MLP):
     clip_grad_norm: largest norm of the whole gradient. max_time: seconds of fit. callbacks: vivace.callbacks.
     scoring: what early stopping looks at: any scorer of scikit-learn, "loss" for the validation loss, None for R².
     n_jobs: threads; None lets each run choose, -1 is all cores. Inside a worker of joblib its limit is obeyed.
+    categorical_features: "from_dtype" takes a frame whose columns are numbers, texts, categories, booleans or dates, with missing
+        values (vivace.table; table_encoder_ holds what it learned); numbers are left in their scale.
 
     Attributes are scikit-learn's: coefs_, intercepts_, loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_,
     n_iter_, n_layers_, n_outputs_, out_activation_, t_, n_features_in_, feature_names_in_; and
@@ -49,7 +51,8 @@ class MLPRegressor(RegressorMixin, MLP):
                  max_iter=200, shuffle=True, random_state=None, tol=1e-4, verbose=False, warm_start=False, momentum=0.9,
                  nesterovs_momentum=True, early_stopping=False, validation_fraction=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8,
                  n_iter_no_change=10, max_fun=15000, precision=None, dropout=None, normalisation=None, residual=False,
-                 weight_decay=None, clip_grad_norm=None, scoring=None, max_time=None, callbacks=None, n_jobs=None):
+                 weight_decay=None, clip_grad_norm=None, scoring=None, max_time=None, callbacks=None, n_jobs=None,
+                 categorical_features=None):
         self._set(locals())
 
     @_fit_context(prefer_skip_nested_validation=True)

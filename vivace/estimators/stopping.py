@@ -95,6 +95,7 @@ class Rules(callbacks.Callback):
         view = object.__new__(type(e))  # without feature names: the held-out rows have become an array
         vars(view).update({name: value for name, value in vars(e).items() if name != "feature_names_in_"})
         held = self.validation
+        vars(view).update(n_features_in_=held.X.shape[1], categorical_features=None)
         weight = {} if held.weight is None else {"sample_weight": held.weight}
         return float(e._scorer(view, held.X, held.labels, **weight))
 

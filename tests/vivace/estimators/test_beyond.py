@@ -226,3 +226,18 @@ def test_loss_curve_display():
     np.testing.assert_array_equal(display.score_ax_.lines[0].get_ydata(), model.validation_scores_)
     with pytest.raises(ValueError, match="fitted"):
         LossCurveDisplay.from_estimator(classifier())
+
+
+def test_tables_of_categories():
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("vivace.table")
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame({"size": rng.standard_normal(200), "colour": pandas.Categorical(rng.choice(["red", "blue", "green"], 200))})
+    y = np.where(frame["colour"] == "red", "warm", np.where(frame["size"] > 0, "large", "small"))
+    frame.loc[::17, "size"] = np.nan
+    classifier(categorical_features="from_dtype", early_stopping=True, scoring="accuracy").fit(frame, y)
+    model = classifier(categorical_features="from_dtype", max_iter=200).fit(frame, y)
+    assert model.score(frame, y) > 0.9 and list(model.feature_names_in_) == ["size", "colour"] and model.n_features_in_ == 2
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict_proba(frame[["colour", "size"]]), model.predict_proba(frame))
+    with pytest.raises(ValueError, match="frame"):
+        model.predict(np.zeros((3, 2)))
