@@ -75,14 +75,14 @@ class MLP(Weights, BaseEstimator):
 
     # --- the door
 
-    def _checked(self, X, y=None, reset=False):
+    def _checked(self, X, y="no_validation", reset=False):
         """X, or X and y, as scikit-learn checks them; a table of categories becomes numbers first."""
-        options = {} if y is None else {"multi_output": True, "y_numeric": self._numeric, "dtype": (np.float64, np.float32)}
+        alone = isinstance(y, str) and y == "no_validation"  # scikit-learn's own word; None is a y that was forgotten
+        options = {} if alone else {"multi_output": True, "y_numeric": self._numeric, "dtype": (np.float64, np.float32)}
         if self.categorical_features is None:
-            given = {"X": X} if y is None else {"X": X, "y": y}
-            return validate_data(self, **given, accept_sparse=["csr", "csc"], reset=reset, **options)
+            return validate_data(self, X, y, accept_sparse=["csr", "csc"], reset=reset, **options)
         X = self._encoded(X, reset)
-        return X if y is None else check_X_y(X, y, **options)
+        return X if alone else check_X_y(X, y, **options)
 
     def _encoded(self, X, reset):
         """The columns of a frame as numbers: categories by their values, missing ones by a column of their own (vivace.table)."""

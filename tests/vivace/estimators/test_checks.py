@@ -4,12 +4,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from vivace.estimators import MLPClassifier, MLPRegressor
 
-SOLVERS = [dict(solver="adam"), dict(solver="sgd", learning_rate_init=0.01), dict(solver="lbfgs")]
+SOLVERS = ("adam", "sgd", "lbfgs")
 FEW = dict(max_iter=100)
-"""As scikit-learn sets its own estimators for these checks; gradient descent gets a rate at which 100 epochs learn something."""
+"""As scikit-learn sets its own estimators for these checks."""
 
 
 @pytest.mark.filterwarnings("default")
-@parametrize_with_checks([kind(**solver, **FEW) for kind in (MLPClassifier, MLPRegressor) for solver in SOLVERS])
+@parametrize_with_checks([kind(solver=solver, **FEW) for kind in (MLPClassifier, MLPRegressor) for solver in SOLVERS])
 def test_estimator_checks(estimator, check):
     check(estimator)
