@@ -6,7 +6,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import threading
 
 import joblib
 import numpy as np
@@ -26,6 +25,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 import vivace as vv
 from vivace import nn, optim
 from vivace.estimators import LossCurveDisplay, MLPClassifier, MLPRegressor
+from vivace.objective import Objective
 from vivace.optim import lr_scheduler
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -116,15 +116,31 @@ def test_weights_can_be_written():
 
 # --- interruption and errors
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_ctrl_c_leaves_a_usable_estimator(solver):
-    model = regressor(solver=solver, max_iter=10**6, max_fun=10**7, tol=0.0, n_iter_no_change=10**6, hidden_layer_sizes=(64, 64))
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+def test_ctrl_c_leaves_a_usable_estimator():
+    def stop(trainer, epoch, logs):
+        if epoch == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+    model = regressor(max_iter=10**6, callbacks=vv.callbacks.LambdaCallback(on_epoch_end=stop))
     with pytest.warns(UserWarning, match="interrupted by user"):
         model.fit(XR, YR)
-    timer.join()
-    assert np.isfinite(model.predict(XR)).all() and model.n_iter_ < 10**6 and np.isfinite(model.loss_)
+    assert np.isfinite(model.predict(XR)).all() and 4 <= model.n_iter_ < 10 and model.loss_ == model.loss_curve_[-1]
+
+
+def test_ctrl_c_in_lbfgs_keeps_the_best_weights(monkeypatch):
+    plain, calls = Objective.value_and_grad, []
+
+    def interrupted(self, flat=None):
+        calls.append(flat)
+        if len(calls) == 12:
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain(self, flat)
+    monkeypatch.setattr(Objective, "value_and_grad", interrupted)
+    model = regressor(solver="lbfgs", max_iter=500)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        model.fit(XR, YR)
+    assert 0 < model.n_iter_ < 12 and model.loss_ == model.loss_curve_[-1]
+    penalty = 0.5 * model.alpha / len(XR) * sum(np.sum(c * c) for c in model.coefs_)
+    np.testing.assert_allclose(0.5 * np.mean((model.predict(XR) - YR) ** 2) + penalty, model.loss_, rtol=1e-9)
 
 
 def test_divergence_names_its_place_and_keeps_finite_weights():
@@ -170,7 +186,7 @@ def test_searches(backend):
 
 
 def test_other_tools():
-    HalvingRandomSearchCV(classifier(max_iter=5), {"alpha": [1e-4, 1e-3, 1e-2]}, random_state=0, cv=2).fit(X, Y)
+    HalvingRandomSearchCV(classifier(max_iter=5), {"alpha": np.logspace(-5, 0, 50)}, random_state=0, cv=2).fit(X, Y)
     assert CalibratedClassifierCV(classifier(), cv=2).fit(X, Y).score(X, Y) > 0.8
     assert permutation_importance(classifier().fit(X, Y), X, Y, n_repeats=2, random_state=0).importances_mean.max() > 0.1
     assert "MLPClassifier" in classifier().fit(X, Y)._repr_html_()
