@@ -62,7 +62,7 @@ EXTENSIONS = [level(name, flags) for name, flags in LEVELS.items()]
 EXTENSIONS.append(Extension("vivace.kernels._cpu", ["kernels/_cpu.pyx"], extra_compile_args=["-O2"]))
 
 setup(
-    packages=["vivace", "vivace.optim", "vivace.kernels", "vivace.kernels.reference", "vivace.kernels.compiled",
+    packages=["vivace", "vivace.estimators", "vivace.optim", "vivace.kernels", "vivace.kernels.reference", "vivace.kernels.compiled",
               "vivace.kernels.jit", "vivace.nn", "vivace.nn.optim", "vivace.benchmarks"],
     package_dir={"vivace": "vivace", "vivace.kernels": "kernels", "vivace.nn": "nn", "vivace.benchmarks": "benchmarks"},
     package_data={"vivace": ["py.typed"]},

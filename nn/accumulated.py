@@ -4,7 +4,7 @@ import time
 import numpy as np
 
 from ..kernels import record as R
-from .plan import Plan
+from .plan import LARGEST, Plan
 from .recorder import Recorder
 from .store import aligned
 
@@ -12,9 +12,10 @@ from .store import aligned
 class UpdatePlan(Plan):
     """The updates alone, from the gradients in the flat vector."""
 
-    def __init__(self, gradients, optimizer, clip_norm=None, clip_value=0.0, averages=False):
+    def __init__(self, gradients, optimizer, clip_norm=None, clip_value=0.0, averages=False, norms=False):
         self.graph, self.store, self.book, self.rows, self.seed = gradients.graph, gradients.store, gradients.book, 1, gradients.seed
-        self.dtype, self.whole, self.clip_value, self.averages = gradients.dtype, clip_norm is not None, clip_value, averages
+        self.dtype, self.whole, self.clip_value, self.averages = gradients.dtype, norms or clip_norm is not None, clip_value, averages
+        self.norms, clip_norm = norms, LARGEST if norms and clip_norm is None else clip_norm
         self._buffers, self._packs, self.trained = {}, {}, [p for p in gradients.trained if p in optimizer.steps]
         recorder = Recorder(self.dtype)
         self._update(recorder, {p: (None, True) for p in self.trained}, optimizer, False, clip_norm)
@@ -32,7 +33,8 @@ class AccumulatedPlan:
     def __init__(self, inner, updates, parts, mean):
         self.inner, self.updates, self.parts, self.mean = inner, updates, parts, mean
         self.graph, self.store, self.dtype, self.rows = inner.graph, inner.store, inner.dtype, inner.rows * parts
-        self.trained, self.calls, self.values, self.flops = updates.trained, updates.calls, inner.values, inner.flops
+        self.trained, self.calls, self.norms = updates.trained, updates.calls, updates.norms
+        self.values, self.flops = inner.values, inner.flops
         names = [*updates.columns, *(["step"] if "step" in inner.columns else [])]
         self.columns = {name: index for index, name in enumerate(names)}
         self.total = aligned(self.store.size, self.dtype)
@@ -65,8 +67,9 @@ class AccumulatedPlan:
             if status == "not finite":
                 return step, 0, status
             self.store.vectors["grad"][...] = self.total
-            self.updates.run(spaces, np.ascontiguousarray(table[step:step + 1, :len(self.updates.columns)]), 1, 1, (0, 0), 1, threads,
-                             np.inf)
+            norm = {R.NORMS: spaces[R.NORMS][step:]} if self.norms else {}
+            row = np.ascontiguousarray(table[step:step + 1, :len(self.updates.columns)])
+            self.updates.run({**spaces, **norm}, row, 1, 1, (0, 0), 1, threads, np.inf)
         return last_step, 0, "finished"
 
     def _table(self, spaces, table, step, first, last, rows, weight):

@@ -44,11 +44,12 @@ class Plan:
     book: the kernels that run it. `run` executes; the caller supplies data by space. `columns` names the columns of the table.
     With `gradients`, parameters, instead of an optimizer a step ends when their gradients stand in the flat vector; with `total` they
     are added up over the steps in the space TOTAL, each times the column "share" of the table. norms: write the norm of every step's
-    gradient, before clipping, to the space NORMS.
+    gradient, before clipping, to the space NORMS. penalized: parameters whose sum of squares is written to the stream SQUARES before
+    each step.
     """
 
     def __init__(self, graph, store, book, rows, data, loss=None, optimizer=None, seed=0, emit=True, fused=True,
-                 clip_norm=None, gradients=(), total=False, clip_value=0.0, averages=False, norms=False):
+                 clip_norm=None, gradients=(), total=False, clip_value=0.0, averages=False, norms=False, penalized=()):
         self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
         if norms and clip_norm is None:
             clip_norm = LARGEST
@@ -61,6 +62,7 @@ class Plan:
         calls = recorder.calls
         if loss is not None:
             dz = self._loss(recorder, loss)
+            self._squares(recorder, penalized)
         output = self._buffers[graph.output.index]
         if emit:
             recorder.identity_forward(output, self._stream(R.OUTPUT, output.shape[1]))
@@ -153,6 +155,14 @@ class Plan:
         k.mean_loss(l, self.weight, Buffer((2,), "f64", (R.RESULT, 16)))
         return dz
 
+    def _squares(self, k, params):
+        """The sum of squares of `params` before each step; the last layer first, since the backward updates that first."""
+        before = None
+        for i, p in enumerate(reversed(params), 1):
+            s = Buffer((1,), "f64", (R.SQUARES, 8) if i == len(params) else None)
+            k.sum_squares(self._array_of(p), before, s)
+            before = s
+
     def _backward(self, k, dz, params):
         """The chain rule; gradients of `params` go to the flat vector: parameter -> (the call that makes it, whether others read it)."""
         steps = [(n.op, [t if t is not None and t.requires_grad else None for t in n.inputs],
@@ -209,7 +219,7 @@ class Plan:
     def _sparse_weights(self):
         """Weights of layers whose input is sparse: their packed forms follow every update."""
         return list(dict.fromkeys(n.inputs[1] for n in self.graph.nodes
-                                  if n.op.name == "linear" and isinstance(self._array_of(n.inputs[0]), SparseRows)))
+                                  if n.op.name == "linear" and isinstance(self._buffers.get(n.inputs[0].index), SparseRows)))
 
     def _packed(self, p):
         """The packed form of weight p: one vector for the store, in the order of its weights."""

@@ -24,6 +24,14 @@ from .nn import Tensor, get_default_dtype, manual_seed, no_grad, set_default_dty
 from .threads import get_num_threads, set_num_threads  # noqa: E402
 from .trainer import NonFiniteError, Trainer  # noqa: E402
 
+
+def __getattr__(name):
+    if name in ("MLPClassifier", "MLPRegressor"):  # scikit-learn is loaded when they are used
+        from . import estimators
+        return getattr(estimators, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = ["FileError", "History", "NonFiniteError", "Tensor", "Trainer", "batches", "callbacks", "get_default_dtype",
            "get_num_threads", "kernels", "load", "lr_find", "manual_seed", "nn", "no_grad", "optim", "set_default_dtype", "set_num_threads",
            "show_config"]

@@ -48,7 +48,7 @@ DESCRIPTION = {
     "optimizer": {"name": str, "steps": {str: count}, "groups": [{str: (*SIMPLE, [number], [str])}]},
     "scheduler": (None, {"name": str, "config": {str: (*SIMPLE, [number])}, "state": {str: (number, [number])}}),
     "trainer": {"seed": seed, "scheduler_interval": str, "clip_grad_norm": (None, number), "clip_grad_value": (None, number),
-                "accumulate": count, "ema_decay": (None, number),
+                "accumulate": count, "ema_decay": (None, number), "l2_penalty": (None, number),
                 "num_threads": (None, count), "backend": (None, str)},
     "metrics": [str], "functions": [str], "callbacks": [{"name": str, "state": dict}],
     "table": (None, str),
@@ -107,6 +107,7 @@ def describe(trainer):
         "trainer": {"seed": trainer.seed, "scheduler_interval": trainer.scheduler_interval,
                     "clip_grad_norm": trainer.clip_grad_norm, "clip_grad_value": trainer.clip_grad_value,
                     "accumulate": trainer.accumulate, "ema_decay": trainer.ema_decay,
+                    "l2_penalty": trainer.penalty and trainer.penalty.alpha,
                     "num_threads": trainer.num_threads, "backend": trainer.backend},
         "metrics": [m for m in _list(trainer.metric_names) if isinstance(m, str)],
         "functions": [getattr(m, "__name__", type(m).__name__) for m in _list(trainer.metric_names) if not isinstance(m, str)],
@@ -371,7 +372,7 @@ def _restore_state(trainer, d, arrays):
             raise FileError(f"partial.output must have the rows of {d['position']} steps, got shape {output.shape}")
     norms = arrays.take("partial.norms", (d["position"],), np.float64) if "partial.norms" in arrays.tensors else None
     trainer.partial = {"rows": rows, "batch": batch, "output": output, "norms": norms,
-                       "result": arrays.take("partial.result", (d["position"], 2), np.float64)}
+                       "result": arrays.take("partial.result", (d["position"], 3), np.float64)}
 
 
 def _callback_state(prefix, state, arrays):

@@ -100,10 +100,18 @@ class Epoch:
         self.norms = np.zeros(self.steps) if run.plan.norms else None
         self.table = np.zeros((self.steps, max(len(run.plan.columns), 1)))
         self.begun, self.options = 0, None  # how often a schedule had stepped when the epoch began, and what it says for its steps
+        self.penalty, self.squares = run.trainer.penalty, np.zeros((self.steps, 1))
+        self.counts = np.full(self.steps, float(run.batch))
+        self.counts[-1] = run.rows - (self.steps - 1) * run.batch
+        self.masses = self.counts
+        if self.penalty is not None and (weight := run.spaces[R.WEIGHT]) is not None:
+            self.masses = np.add.reduceat(weight[order].astype(np.float64), np.arange(0, run.rows, run.batch))
 
     def mean_loss(self, done):
-        """Mean loss over the rows (by weight) of the first `done` steps."""
+        """Mean loss over the rows (by weight) of the first `done` steps, with the penalty of each step."""
         total, weight = self.result[:done].sum(axis=0)
+        if self.penalty is not None:
+            total += self.penalty.values(self.squares[:done, 0], self.masses[:done]) @ self.masses[:done]
         return total / weight if weight != 0 else 0.0
 
 
@@ -151,7 +159,7 @@ class Run:
 
     def _engine(self, epoch, position, last, seconds):
         spaces = {**self.spaces, **self.trainer.optimizer.spaces(), R.ORDER: epoch.order, R.RESULT: epoch.result, R.OUTPUT: epoch.output,
-                  R.NORMS: epoch.norms}
+                  R.NORMS: epoch.norms, R.SQUARES: epoch.squares}
         if self.trainer.ema_decay is not None:
             spaces[R.AVERAGE] = self.store.vector("ema")
         size = self.team.size
@@ -180,11 +188,14 @@ class Run:
         self.version = self.store.version
 
     def _fill(self, epoch, first, stop):
+        """The hyperparameters of steps first..stop, into the table."""
         table, columns, trainer = epoch.table[first:stop], self.plan.columns, self.trainer
         done = trainer.optimizer.steps[self.plan.trained[0]] - self.plan.first_step if self.plan.trained else 0
         trainer.optimizer.fill(table, columns, done, self._ahead(epoch, first, stop))
         if "ema" in columns:  # the average begins as the weights after the first update
             table[:, columns["ema"]] = np.where(trainer.step + np.arange(len(table)) == 0, 0.0, trainer.ema_decay)
+        if epoch.penalty is not None:
+            epoch.penalty.fill(table, columns, epoch.masses[first:stop])
         if "step" in columns:
             table[:, columns["step"]] = trainer.step + np.arange(len(table))
 

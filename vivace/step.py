@@ -33,7 +33,7 @@ class Step:
             if not 0 < rows <= self.batch_size:
                 raise ValueError(f"xb must have 1..batch_size = {self.batch_size} rows, got {rows}")
             self._prepare(arrays, target, weight)
-            if target is not yb or arrays[0] is not xb or weight is not None or len(arrays) > 1:
+            if trainer.penalty is not None or target is not yb or arrays[0] is not xb or weight is not None or len(arrays) > 1:
                 self.door = None
             return self._run(prepare.as_type(arrays, self.plan.dtype), target, weight, rows)
 
@@ -50,8 +50,8 @@ class Step:
         self.others = [(p, p.requires_grad) for p in plan.store.params if p not in plan.trained]
         self._fill()
         self.flops, self.alone = plan.flops(1), (trainer._threads() or threads.forced()) in (None, 1)
-        self.result = np.zeros((1, 2))
-        self.spaces = plan.full({R.RESULT: self.result, **trainer.optimizer.spaces()})
+        self.result, self.squares = np.zeros((1, 2)), np.zeros((1, 1))
+        self.spaces = plan.full({R.RESULT: self.result, R.SQUARES: self.squares, **trainer.optimizer.spaces()})
         if trainer.ema_decay is not None:
             self.spaces[R.AVERAGE] = trainer.store.vector("ema")
         self.door = None
@@ -106,6 +106,9 @@ class Step:
     def _run(self, arrays, target, weight, rows):
         trainer, plan, spaces = self.trainer, self.plan, self.spaces
         plan.enter()
+        if trainer.penalty is not None:  # its decay depends on the batch, for which the table was made anew
+            masses = np.array([float(rows) if weight is None else weight.sum(dtype=np.float64)])
+            trainer.penalty.fill(self.table[self.row:self.row + 1], plan.columns, masses)
         held = {**prepare.input_spaces(arrays, R.INPUT_ROWS), R.TARGET_ROWS: target, R.WEIGHT_ROWS: weight}
         for space, array in held.items():
             spaces[space] = array
@@ -123,7 +126,8 @@ class Step:
             steps[p] += 1
         store.version += 1
         total, mass = self.result[0].tolist()
-        return total / mass if mass else 0.0
+        value = total / mass if mass else 0.0
+        return value if trainer.penalty is None else value + float(trainer.penalty.values(self.squares[:, 0], masses)[0])
 
     def _launch(self, table, rows):
         plan, flops = self.plan, self.flops * rows

@@ -21,6 +21,7 @@ from .nn.optim import Optimizer
 from .nn.optim.lr_scheduler import ReduceLROnPlateau
 from .nn.plan import Data, Plan
 from .nn.store import Store
+from .penalty import L2Penalty
 from .progress import Progress
 from .run import Epoch, Interrupts, NonFiniteError, Run, eval_outputs
 from .team import Team
@@ -58,6 +59,7 @@ class Trainer:
     clip_grad_norm: largest norm of the whole gradient; clip_grad_value: largest magnitude of each of its elements, after
     that. accumulate: batches whose gradients are added up for one update, which is that of a batch of all their rows. ema_decay d:
     keep average = d average + (1 - d) weights after every update; `with trainer.averaged():` puts it in place.
+    l2_penalty: alpha of a term alpha / 2 * sum of squares of the weight matrices / sum of row weights in each batch's loss (penalty.py).
     num_threads: None chooses, n is obeyed exactly. backend: "cython", "numba",
     "numpy"; None is the process default. seed feeds shuffling, splitting and dropout; None draws one from manual_seed's generator.
     table: None, or the vivace.table.TableEncoder that makes the model's inputs; it is saved with the trainer.
@@ -65,7 +67,7 @@ class Trainer:
 
     def __init__(self, model, loss, optimizer, *, metrics=None, precision=None, scheduler=None, scheduler_interval="epoch",
                  clip_grad_norm=None, num_threads=None, backend=None, seed=None, clip_grad_value=None,
-                 accumulate=1, ema_decay=None):
+                 accumulate=1, ema_decay=None, l2_penalty=None):
         for name, value, kind in (("model", model, Module), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
             if not isinstance(value, kind):
                 raise TypeError(f"{name} must be a {kind.__module__.removesuffix('.module')}.{kind.__name__}, got {type(value).__name__}")
@@ -79,6 +81,9 @@ class Trainer:
         if seed is not None and prepare.count("seed", seed, 0) >= 1 << 64:
             raise ValueError(f"seed must be below 2^64, got {seed!r}")
         threads.check(num_threads)
+        if l2_penalty not in (None, 0) and accumulate != 1:
+            raise ValueError("l2_penalty and accumulate cannot be combined: the penalty goes by the rows of a batch")
+        self.penalty = L2Penalty(l2_penalty, optimizer) if l2_penalty not in (None, 0) else None
         self.model, self.loss, self.optimizer, self.scheduler = model, loss, optimizer, scheduler
         self.metrics, self.metric_names = scores.resolve(metrics), metrics
         self.scheduler_interval, self.clip_grad_norm, self.num_threads = scheduler_interval, clip_grad_norm, num_threads
@@ -94,6 +99,7 @@ class Trainer:
         self.epoch, self.step, self.position = 0, 0, 0
         self.partial, self.watchers, self.restored, self.widths = None, [], [], None
         self.table = None
+        self.last_epoch = None  # the last run.Epoch: its steps' results, for those who count losses in their own way
         self.spare = {}  # room of the last snapshot
         self._plans, self._traces, self._train_plan, self._order, self._lock = {}, {}, None, None, threading.RLock()
         self._door = None
@@ -127,18 +133,20 @@ class Trainer:
         store = self.store
         graph, text = self._traced(widths, True)
         key = ("train", text, batch, data.key(), emits, self.optimizer.signature(), str(self.loss.config()), self.seed,
-               self.clip_grad_norm, self.clip_grad_value, self.ema_decay is None, accumulate, norms)
+               self.clip_grad_norm, self.clip_grad_value, self.ema_decay is None, accumulate, norms, bool(self.penalty))
 
         def make():
             z, logits = self.loss.source(graph.output)
             loss = self.loss.operation(data.targets == "int", logits), z
             last = dict(clip_norm=self.clip_grad_norm, clip_value=float(self.clip_grad_value or 0), averages=self.ema_decay is not None)
             if accumulate == 1:
-                plan = Plan(graph, store, self.book, batch, data, loss, self.optimizer, self.seed, emits, norms=norms, **last)
+                plan = Plan(graph, store, self.book, batch, data, loss, self.optimizer, self.seed, emits, norms=norms,
+                            penalized=self.penalty.params if self.penalty else (), **last)
             else:
                 params = [p for p in self.optimizer.steps if p.requires_grad]
                 inner = Plan(graph, store, self.book, batch, data, loss, None, self.seed, emits, gradients=params, total=True)
-                plan = AccumulatedPlan(inner, UpdatePlan(inner, self.optimizer, **last), accumulate, self.loss.reduction == "mean")
+                updates = UpdatePlan(inner, self.optimizer, norms=norms, **last)
+                plan = AccumulatedPlan(inner, updates, accumulate, self.loss.reduction == "mean")
             if not plan.trained:
                 raise ValueError("no parameter of the model is trained: all are frozen, or the optimizer holds none of them")
             plan.first_steps = {p: self.optimizer.steps[p] for p in plan.trained}
@@ -199,7 +207,9 @@ class Trainer:
     # --- training
 
     def order_of(self, epoch, rows):
-        """The rows in the order of `epoch`: a function of (seed, epoch), or as they stand when fit does not shuffle."""
+        """The rows in the order of `epoch`: a function of (seed, epoch), what fit was given, or as they stand when it does not shuffle."""
+        if callable(self._order):
+            return _order_from(self._order, epoch, rows)
         if self._order is not None:
             return self._order
         order = np.empty(rows, np.int64)
@@ -211,10 +221,10 @@ class Trainer:
         """Train for `epochs` more epochs; returns the History.
 
         X (N, features) numbers, or a list of them for a model of several inputs (a sparse matrix of SciPy is not made dense); y classes
-        0..C-1 or real targets. shuffle: True, False, or an array (N,) that gives the order of every epoch. validation_split: part of the
-        rows, drawn by the seed, that is not trained on; validation_data (X, y) or (X, y, sample_weight). max_time: seconds. A second fit
-        continues: epochs, optimizer and history go on; an epoch that was cut short is finished first when rows and batch_size are the
-        same.
+        0..C-1 or real targets. shuffle: True, False, an array (N,) that gives the order of every epoch, or a function epoch -> array (N,)
+        of row numbers, which must give the same for the same epoch. validation_split: part of the rows, drawn by the seed, that is not
+        trained on; validation_data (X, y) or (X, y, sample_weight). max_time: seconds. A second fit continues: epochs, optimizer and
+        history go on; an epoch that was cut short is finished first when rows and batch_size are the same.
         Raises NonFiniteError when loss or weights stop being finite, the model then holding the last finite weights; Ctrl-C raises
         KeyboardInterrupt after at most a step, the model being usable.
         """
@@ -289,8 +299,7 @@ class Trainer:
         data = Data([a.dtype for a in arrays], True, "int" if target.dtype == np.int64 else target.shape[1], weight is not None,
                     prepare.sparse_places(arrays))
         norms = self.clip_grad_norm is not None or any(watcher.needs_grad_norm for watcher in watchers)
-        plan = self._training_plan([a.shape[1] for a in arrays], batch, data, bool(self.metrics), self.accumulate,
-                                   norms and self.accumulate == 1)
+        plan = self._training_plan([a.shape[1] for a in arrays], batch, data, bool(self.metrics), self.accumulate, norms)
         batch = min(batch * self.accumulate, len(target))
         rows, first = len(target), self.epoch
         spaces = prepare.input_spaces(arrays, R.INPUT) | {R.TARGET: target, R.WEIGHT: weight}
@@ -323,7 +332,7 @@ class Trainer:
         self.last_run = LastRun(team, steps, self._seconds, steps * rows_per_step / seconds, steps * flops / seconds / 1e9)
 
     def _one_epoch(self, run, target, weight, validation, watchers, progress, deadline):
-        epoch = Epoch(run, self.epoch, self.order_of(self.epoch, run.rows))
+        epoch = self.last_epoch = Epoch(run, self.epoch, self.order_of(self.epoch, run.rows))
         start = self._resume(epoch, run)
         for watcher in watchers:
             watcher.on_epoch_begin(self, self.epoch)
@@ -362,7 +371,7 @@ class Trainer:
         """Where the epoch stands: part of the state that is saved. An epoch whose end is not yet written down stands at its last step."""
         self.position = done
         self.partial = None if not done else {
-            "rows": run.rows, "batch": run.batch, "result": epoch.result[:done],
+            "rows": run.rows, "batch": run.batch, "result": np.hstack([epoch.result[:done], epoch.squares[:done]]),
             "output": None if epoch.output is None else epoch.output[:done * run.batch],
             "norms": None if epoch.norms is None else epoch.norms[:done]}
 
@@ -372,7 +381,7 @@ class Trainer:
         if held is None or (held["rows"], held["batch"]) != (run.rows, run.batch):
             self.position, self.partial = 0, None
             return 0
-        epoch.result[:self.position] = held["result"]
+        epoch.result[:self.position], epoch.squares[:self.position] = held["result"][:, :2], held["result"][:, 2:]
         if epoch.norms is not None:
             epoch.norms[:self.position] = np.nan if held["norms"] is None else held["norms"]
         if epoch.output is not None:
@@ -494,11 +503,15 @@ class Trainer:
 
     def _evaluate(self, arrays, target, weight):
         z = self._predict(arrays)
+        return {"loss": self.mean_loss(z, target, weight), **self._scores(z, target, weight)}
+
+    def mean_loss(self, z, target, weight=None):
+        """The loss (mean by row weight) of raw outputs z for a target and weights in the form the loss takes (Loss.target)."""
         l, s = np.empty(len(z), z.dtype), np.empty(2)
         op = self.loss.operation(target.dtype == np.int64, not self._gives_probabilities())
         op.rows(self.book, z, target, weight, l, None)
         self.book.mean_loss(l, weight, s)
-        return {"loss": float(s[0] / s[1]) if s[1] else 0.0, **self._scores(z, target, weight)}
+        return float(s[0] / s[1]) if s[1] else 0.0
 
     def __repr__(self):
         return f"Trainer({self.model!r}, {self.loss!r}, {self.optimizer!r}, epoch={self.epoch})"
@@ -514,10 +527,20 @@ def _precision(precision):
 def _given_order(shuffle, rows):
     if isinstance(shuffle, (bool, np.bool_)):
         return None if shuffle else np.arange(rows)
+    if callable(shuffle):
+        return shuffle
     order = np.asarray(shuffle)
     if order.dtype.kind not in "iu" or order.shape != (rows,) or not np.array_equal(np.sort(order), np.arange(rows)):
         got = f"an array of shape {order.shape} and dtype {order.dtype}" if order.ndim else repr(shuffle)
         raise ValueError(f"shuffle must be True, False or an order of the {rows} rows, got {got}")
+    return np.ascontiguousarray(order, np.int64)
+
+
+def _order_from(function, epoch, rows):
+    order = np.asarray(function(epoch))
+    if order.dtype.kind not in "iu" or order.shape != (rows,) or order.min() < 0 or order.max() >= rows:
+        raise ValueError(f"shuffle must give {rows} row numbers in 0..{rows - 1}, got an array of shape {order.shape} and dtype "
+                         f"{order.dtype} for epoch {epoch}")
     return np.ascontiguousarray(order, np.int64)
 
 

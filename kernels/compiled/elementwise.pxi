@@ -173,6 +173,17 @@ cdef void total_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
     s[0] = long_sum_f32(<float*>a.buf[0], NULL, n) if a.real == 0 else long_sum_f64(<double*>a.buf[0], NULL, n)
 
 
+cdef void sum_squares_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
+    cdef Py_ssize_t n = a.dim[0] * a.dim[1]
+    cdef double* before = <double*>a.buf[1]
+    cdef double* s = <double*>a.buf[2]
+    s[0] = before[0] if before != NULL else 0.0
+    if a.real == 0:
+        s[0] += long_sum_f32(<float*>a.buf[0], <float*>a.buf[0], n)
+    else:
+        s[0] += long_sum_f64(<double*>a.buf[0], <double*>a.buf[0], n)
+
+
 define("add", add_entry)
 define("subtract", subtract_entry)
 define("multiply", multiply_entry)
@@ -186,3 +197,4 @@ define("erf", erf_entry)
 define("copy_columns", copy_columns_entry)
 define("add_columns", add_columns_entry)
 define("total", total_entry)
+define("sum_squares", sum_squares_entry)

@@ -7,7 +7,7 @@ from . import vmath
 from .face import face, inline, loop
 
 __all__ = ["add", "subtract", "multiply", "divide", "power", "scale", "fill", "exp", "log", "erf",
-           "copy_columns", "add_columns", "total"]
+           "copy_columns", "add_columns", "total", "sum_squares"]
 
 
 @face(reference.add)
@@ -197,6 +197,16 @@ def _chunk_total(x, w, i, stop):
             a += np.float64(x[i])
             i += 1
     return (a + b) + (c + d)
+
+
+@face(reference.sum_squares)
+def sum_squares(x, before, s):
+    _sum_squares(x, 0.0 if before is None else before[0], s)
+
+
+@loop
+def _sum_squares(x, before, s):
+    s[0] = before + tree_total(x.ravel(), x.ravel())
 
 
 @loop

@@ -6,7 +6,7 @@ import numpy as np
 from ..contract import kernel
 
 __all__ = ["add", "subtract", "multiply", "divide", "power", "scale", "fill", "exp", "log", "erf", "copy_columns", "add_columns",
-           "total"]
+           "total", "sum_squares"]
 
 _erf = np.frompyfunc(math.erf, 1, 1)
 
@@ -101,3 +101,11 @@ def total(x, s):
     from .linear import tree_sum
     flat = x.reshape(-1)
     s[0] = tree_sum(flat.size, lambda part: np.add.reduce(flat[part], dtype=np.float64), (), np.float64)
+
+
+@kernel("x(*) before:f64(1)? -> s:f64(1)", over="all")
+def sum_squares(x, before, s):
+    """s = before + sum of x², in float64: chunks of 128, combined by a binary tree; before None counts as 0"""
+    from .linear import tree_sum
+    squares = np.square(x.reshape(-1), dtype=np.float64)
+    s[0] = (0.0 if before is None else before[0]) + tree_sum(squares.size, lambda part: np.add.reduce(squares[part]), (), np.float64)

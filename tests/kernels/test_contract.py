@@ -25,7 +25,7 @@ TOLERANCE = {
                      "sigmoid_forward", "sigmoid_backward", "softmax_backward", "softplus_backward", "tanh_forward"), 2),
     **dict.fromkeys(("binary_cross_entropy", "cross_entropy", "cross_entropy_soft", "gelu_backward", "linear_forward",
                      "linear_backward_input", "linear_backward_weight", "silu_forward", "silu_backward", "softmax_forward",
-                     "softmax_cross_entropy_soft", "softplus_forward"), 3),
+                     "softmax_cross_entropy_soft", "softplus_forward", "sum_squares"), 3),
     **dict.fromkeys(("sparse_linear_forward", "sparse_backward_weight"), 3),
     **dict.fromkeys(("binary_cross_entropy_logits", "softmax_cross_entropy", "softmax_cross_entropy_weighted", "squared_error"), 4),
     "gelu_forward": 5,
@@ -105,6 +105,11 @@ def scale_of_squared_error(y, t, w, l, dy, mean):
     return [l, dy]
 
 
+def scale_of_sum_squares(x, before, s):
+    reference.sum_squares(x, None if before is None else np.abs(before), s)
+    return [s]
+
+
 def scale_of_update(name):
     """What p and the states are made of, all terms made to add; a step is divided by what truly divides it, which the square
     roots of v, u and top stand for: it may be larger than the step of magnitudes."""
@@ -133,6 +138,7 @@ def scale_of_sparse_backward_weight(columns, values, cuts, dy, dw, db):
 
 
 SCALE = {
+    "sum_squares": scale_of_sum_squares,
     "sparse_linear_forward": scale_of_sparse_forward, "sparse_backward_weight": scale_of_sparse_backward_weight,
     **loss_scales.SCALE,
     "linear_forward": scale_of_linear_forward, "linear_backward_input": scale_of_linear_backward_input,
