@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 from . import (  # noqa: E402
            callbacks,  # noqa: E402
+           func,
            kernels,
            nn,
            optim,
@@ -23,6 +24,6 @@ from .nn import Tensor, get_default_dtype, manual_seed, no_grad, set_default_dty
 from .threads import get_num_threads, set_num_threads  # noqa: E402
 from .trainer import NonFiniteError, Trainer  # noqa: E402
 
-__all__ = ["FileError", "History", "NonFiniteError", "Tensor", "Trainer", "batches", "callbacks", "get_default_dtype",
+__all__ = ["FileError", "History", "NonFiniteError", "Tensor", "Trainer", "batches", "callbacks", "func", "get_default_dtype",
            "get_num_threads", "kernels", "load", "manual_seed", "nn", "no_grad", "optim", "set_default_dtype", "set_num_threads",
            "show_config"]
