@@ -10,7 +10,9 @@
 __version__ = "0.1.0"
 
 from . import (  # noqa: E402
-           callbacks,  # noqa: E402
+           adversarial,  # noqa: E402
+           attribution,
+           callbacks,
            func,
            kernels,
            nn,
@@ -24,6 +26,6 @@ from .nn import Tensor, get_default_dtype, manual_seed, no_grad, set_default_dty
 from .threads import get_num_threads, set_num_threads  # noqa: E402
 from .trainer import NonFiniteError, Trainer  # noqa: E402
 
-__all__ = ["FileError", "History", "NonFiniteError", "Tensor", "Trainer", "batches", "callbacks", "func", "get_default_dtype",
-           "get_num_threads", "kernels", "load", "manual_seed", "nn", "no_grad", "optim", "set_default_dtype", "set_num_threads",
-           "show_config"]
+__all__ = ["FileError", "History", "NonFiniteError", "Tensor", "Trainer", "adversarial", "attribution", "batches", "callbacks",
+           "func", "get_default_dtype", "get_num_threads", "kernels", "load", "manual_seed", "nn", "no_grad", "optim",
+           "set_default_dtype", "set_num_threads", "show_config"]

@@ -7,6 +7,7 @@ import numpy as np
 from . import callbacks as cb
 from . import kernels, prepare, threads
 from . import metrics as scores
+from .adversarial import Attack, Moving
 from .door import Door
 from .history import History
 from .kernels import record as R
@@ -54,11 +55,14 @@ class Trainer:
     "float64" convert it in place. scheduler: an optim.lr_scheduler, stepped per "epoch" or per "step" (scheduler_interval).
     clip_grad_norm: largest norm of the whole gradient. num_threads: None chooses, n is obeyed exactly. backend: "cython", "numba",
     "numpy"; None is the process default. seed feeds shuffling, splitting and dropout; None draws one from manual_seed's generator.
+    adversarial: None, or an attack of vivace.adversarial (FGSM, PGD): each step then trains on its batch moved by the attack
+    against the weights of that moment, in evaluation mode; losses and metrics of training are those of the moved batches, validation
+    and evaluate see inputs as they are.
     table: None, or the vivace.table.TableEncoder that makes the model's inputs; it is saved with the trainer.
     """
 
     def __init__(self, model, loss, optimizer, *, metrics=None, precision=None, scheduler=None, scheduler_interval="epoch",
-                 clip_grad_norm=None, num_threads=None, backend=None, seed=None):
+                 clip_grad_norm=None, num_threads=None, backend=None, seed=None, adversarial=None):
         for name, value, kind in (("model", model, Module), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
             if not isinstance(value, kind):
                 raise TypeError(f"{name} must be a {kind.__module__.removesuffix('.module')}.{kind.__name__}, got {type(value).__name__}")
@@ -69,6 +73,9 @@ class Trainer:
         if seed is not None and prepare.count("seed", seed, 0) >= 1 << 64:
             raise ValueError(f"seed must be below 2^64, got {seed!r}")
         threads.check(num_threads)
+        if adversarial is not None and not isinstance(adversarial, Attack):
+            raise TypeError(f"adversarial must be None or a vivace.adversarial.Attack, got {type(adversarial).__name__}")
+        self.adversarial = adversarial
         self.model, self.loss, self.optimizer, self.scheduler = model, loss, optimizer, scheduler
         self.metrics, self.metric_names = scores.resolve(metrics), metrics
         self.scheduler_interval, self.clip_grad_norm, self.num_threads = scheduler_interval, clip_grad_norm, num_threads
@@ -247,6 +254,9 @@ class Trainer:
         return *rows(np.sort(order[held:])), rows(np.sort(order[:held]))
 
     def _fit(self, arrays, target, weight, validation, epochs, batch, watchers, verbose, max_time):
+        moving = None if self.adversarial is None else Moving(self, arrays, target)
+        if moving is not None:
+            arrays = [moving.moved]
         data = Data([a.dtype for a in arrays], True, "int" if target.dtype == np.int64 else target.shape[1], weight is not None)
         plan = self._training_plan([a.shape[1] for a in arrays], batch, data, bool(self.metrics))
         rows, first = len(target), self.epoch
@@ -259,7 +269,7 @@ class Trainer:
                 Interrupts() as interrupts:
             fixed = self.num_threads is not None or threads.forced() is not None
             team = Team(team, fixed or plan.flops(batch) > SURELY_A_TEAM)
-            run = Run(self, plan, spaces, rows, batch, plan.graph.output.shape[1], bool(self.metrics), team, interrupts)
+            run = Run(self, plan, spaces, rows, batch, plan.graph.output.shape[1], bool(self.metrics), team, interrupts, moving)
             for watcher in watchers:
                 watcher.on_train_begin(self)
             try:

@@ -140,7 +140,8 @@ def test_hvp_of_each_loss(name, weighted):
     rng = np.random.default_rng(len(name))
     z, v = rng.uniform(0.2, 0.8, (9, 4)), rng.normal(size=(9, 4))
     t, w = target(rng, z), rng.uniform(0.5, 2, 9) if weighted else None
-    for what, f in (("alone", lambda z: loss(z, t, w)), ("behind a network, squared", lambda z: 0.5 * loss(1.0 - F.sigmoid(z * z), t, w) ** 2)):
+    squared = lambda z: 0.5 * loss(1.0 - F.sigmoid(z * z), t, w) ** 2
+    for what, f in (("alone", lambda z: loss(z, t, w)), ("behind a network, squared", squared)):
         close(vv.func.hvp(f, z, v)[1], along(vv.func.grad(f), z, v), f"{name}, {what}")
 
 
