@@ -223,7 +223,7 @@ class _LinearByRows:
         if needs[0]:
             dx = new(x)
             k.linear_backward_input(dy, w, None, dx)
-        return dx, dy[:, :, None] * x[:, None, :] if needs[1] else None, dy if needs[2] else None
+        return dx, dy[:, :, None] * x[:, None, :] if needs[1] else None, dy.copy() if needs[2] else None
 
 
 def per_sample_grad(model, loss, X, y):
@@ -252,7 +252,7 @@ def per_sample_grad(model, loss, X, y):
         dz *= len(X)
     by_rows = _LinearByRows()
     found = tape.walk(tape.book, dz, [(by_rows if op.name == "linear" else op, *rest) for op, *rest in tape.steps])
-    return inputs.pack([np.array(found[leaf]) if leaf in found else np.zeros((len(X), *leaf.shape), leaf.dtype) for leaf in inputs.leaves])
+    return inputs.pack([found[leaf] if leaf in found else np.zeros((len(X), *leaf.shape), leaf.dtype) for leaf in inputs.leaves])
 
 
 def _by_rows(tape, rows):
