@@ -1,10 +1,42 @@
 """Operations of custom loops that a plan cannot hold: they change shapes freely. They move and add; arithmetic stays in kernels."""
 import numpy as np
 
+from ..kernels.tangent import loss_curvature
 from .ops import Op
 
 
-class Reshape(Op):
+class _Multilinear(Op):
+    """Linear in each input, so its tangents come from the operation itself, one input at a time."""
+
+    def forward_pair(self, t, y, *inputs):
+        self.forward(t.book, y, *inputs)
+        parts = []
+        for place, array in enumerate(inputs):
+            if t.get(array) is not None:
+                parts.append(np.empty_like(y))
+                self.forward(t.book, parts[-1], *inputs[:place], t.get(array), *inputs[place + 1:])
+        t.set(y, sum(parts[1:], parts[0]) if parts else None)
+
+    def backward_pair(self, t, new, needs, dy, y, *inputs):
+        gradients = self.backward(t.book, new, needs, dy, y, *inputs)
+        parts = [[] for _ in inputs]
+        if t.get(dy) is not None:
+            for part, gradient in zip(parts, self.backward(t.book, np.empty_like, needs, t.get(dy), y, *inputs)):
+                part.append(gradient)
+        for place, array in enumerate(inputs):
+            if t.get(array) is not None and len(inputs) > 1:  # a gradient depends on the other inputs alone
+                others = [need and i != place for i, need in enumerate(needs)]
+                given = *inputs[:place], t.get(array), *inputs[place + 1:]
+                for part, gradient, need in zip(parts, self.backward(t.book, np.empty_like, others, dy, y, *given), others):
+                    if need:
+                        part.append(gradient)
+        for gradient, part, need in zip(gradients, parts, needs):
+            if need:
+                t.set(gradient, sum(part[1:], part[0]) if part else None)
+        return gradients
+
+
+class Reshape(_Multilinear):
     """y = x in another shape"""
 
     name, planned = "reshape", False
@@ -22,7 +54,7 @@ class Reshape(Op):
         return (dy.reshape(x.shape),)
 
 
-class Index(Op):
+class Index(_Multilinear):
     """y = x[key]"""
 
     name, planned = "index", False
@@ -43,7 +75,7 @@ class Index(Op):
         return (dx,)
 
 
-class Broadcast(Op):
+class Broadcast(_Multilinear):
     """y = x repeated to a larger shape; the gradient is summed over what was repeated"""
 
     name, planned = "broadcast", False
@@ -63,7 +95,7 @@ class Broadcast(Op):
         return (np.array(dy.sum(axis=axes)).reshape(x.shape),)
 
 
-class Sum(Op):
+class Sum(_Multilinear):
     """y = sum of all elements of x"""
 
     name, planned = "sum", False
@@ -82,7 +114,7 @@ class Sum(Op):
         return (dx,)
 
 
-class MatMul(Op):
+class MatMul(_Multilinear):
     """y = a b for matrices, by the kernels of dense layers"""
 
     name, planned = "matmul", False
@@ -105,12 +137,12 @@ class MatMul(Op):
 
 
 class LossValue(Op):
-    """The scalar of a loss whose gradient was computed with it"""
+    """The scalar of a loss whose gradient was computed with it; `loss` (ops.Loss, target, row weights) is what it is the gradient of"""
 
     name, planned = "loss_value", False
 
-    def __init__(self, gradient):
-        self.gradient = gradient
+    def __init__(self, gradient, *loss):
+        self.gradient, self.loss = gradient, loss
 
     def backward(self, k, new, needs, dy, y, *inputs):
         factor = dy.item()
@@ -119,3 +151,17 @@ class LossValue(Op):
             k.scale(self.gradient, scaled, factor, 0.0)
             return (scaled,)
         return (self.gradient,)
+
+    def forward_pair(self, t, y, z):
+        dz = t.get(z)
+        t.set(y, None if dz is None else np.array((self.gradient * dz).sum(), y.dtype))
+
+    def backward_pair(self, t, new, needs, dy, y, z):
+        gradient, parts = self.gradient * dy, []
+        if t.get(dy) is not None:
+            parts.append(self.gradient * t.get(dy))
+        if t.get(z) is not None:
+            op, target, weight = self.loss
+            parts.append(op.curvature(loss_curvature, z, t.get(z), target, weight) * dy)
+        t.set(gradient, sum(parts[1:], parts[0]) if parts else None)
+        return (gradient,)

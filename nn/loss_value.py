@@ -21,7 +21,7 @@ def loss_value(op, z, target, weight):
     result = wrap(np.array(total if not op.mean else total / mass if mass != 0 else 0.0, values.dtype))
     if wanted:
         result.requires_grad = True
-        result.node = Node(eager_ops.LossValue(dz), (z,), [values], result._array)
+        result.node = Node(eager_ops.LossValue(dz, op, target, weight), (z,), [values], result._array)
     return result
 
 

@@ -1,4 +1,6 @@
 """Module: parameters and sub-modules by name, and a forward that is written once."""
+from contextlib import contextmanager
+
 import numpy as np
 
 from . import root
@@ -182,3 +184,15 @@ class Module:
         body = "".join(f"<tr><td>{a}</td><td>{b}</td><td>{c}</td><td>{n:,}</td></tr>" for a, b, c, n in rows)
         return ("<table><tr><th>layer</th><th>type</th><th>parameters</th><th>count</th></tr>"
                 f"{body}<tr><td colspan=3>all</td><td>{total:,}</td></tr></table>")
+
+
+@contextmanager
+def evaluation(model):
+    """Within it, the model is in evaluation mode; then every module has the mode it had."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

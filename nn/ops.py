@@ -22,6 +22,14 @@ class Op:
     def shape(self, *shapes):
         return shapes[0]
 
+    def forward_pair(self, t, *arrays):
+        """forward on arrays and their tangents; t: kernels.tangent.Tangents. Calls of kernels need no other text."""
+        self.forward(t, *arrays)
+
+    def backward_pair(self, t, *arguments):
+        """backward on arrays and their tangents."""
+        return self.backward(t, *arguments)
+
 
 class Linear(Op):
     """y = x wᵀ + b"""
@@ -296,6 +304,10 @@ class Loss(Op):
             shape = (len(z), 2, z.shape[1] // 2)
             z, dz = z.reshape(shape), None if dz is None else dz.reshape(shape)
         getattr(k, self.kernel)(z, t, w, *constants, l, dz, *self.scalars.values(), self.mean)
+
+    def curvature(self, rule, z, v, t, w):
+        """The tangent of dz along the tangent v of z, by kernels.tangent.loss_curvature."""
+        return rule(self.kernel, z, v, t, w, *[c.astype(z.dtype) for c in self.constants], *self.scalars.values(), self.mean)
 
 
 TABLE = {op.name: op for op in (Linear, Activation, Add, Subtract, Multiply, Divide, Scale, Power, Concatenate, Slice, Dropout)}

@@ -24,11 +24,20 @@ def grad_enabled():
     return _mode.grad
 
 
-@contextmanager
 def no_grad():
     """Within it, operations are not put on the tape."""
+    return _grad_mode(False)
+
+
+def enable_grad():
+    """Within it, operations are put on the tape, also inside of no_grad()."""
+    return _grad_mode(True)
+
+
+@contextmanager
+def _grad_mode(grad):
     before = grad_enabled()
-    _mode.grad = False
+    _mode.grad = grad
     try:
         yield
     finally:

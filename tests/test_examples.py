@@ -30,7 +30,7 @@ def stored(name):
 def test_every_example_is_run_here():
     names = {path.stem for path in (ROOT / "examples").glob("*.py")} - {"_digits28"}
     assert names == {"two_layer_functions", "pytorch_program", "linear_regression", "digits_train_step", "digits_fit", "search",
-                     "sparse_adagrad"}
+                     "sparse_adagrad", "gan", "cart_pole"}
 
 
 def test_two_layer_functions_learn_exclusive_or(example):
@@ -84,7 +84,6 @@ def test_digits_learn_from_their_own_start(name, example):
 
 
 def test_search_finds_a_good_network(example):
-    pytest.importorskip("vivace.estimators")
     found = example("search").main(epochs=8, candidates=4)
     assert len(found["grid"]["scores"]) == 9 and len(found["random"]["scores"]) == 4
     for name, result in found.items():
@@ -99,3 +98,33 @@ def test_adagrad_beats_plain_descent_on_rare_words(example):
     assert results["SGD"]["rate"] == 4.0 and results["SGD"]["loss"] == pytest.approx(0.347, abs=0.003)
     assert results["Adagrad"]["loss"] < 0.85 * results["SGD"]["loss"]
     assert results["Adagrad"]["accuracy"] > results["SGD"]["accuracy"] + 0.02
+
+
+def test_gan_matches_mean_and_covariance_of_its_data(example):
+    module = example("gan")
+    points = module.real_points(np.random.default_rng(1), 400_000)
+    mean, covariance = module.real_moments()
+    assert np.abs(points.mean(axis=0) - mean).max() < 0.01 and np.abs(np.cov(points.T) - covariance).max() < 0.02
+    result = module.main()
+    assert result["mean_error"] < module.MEAN_BOUND and result["covariance_error"] < module.COVARIANCE_BOUND
+    untrained = module.main(steps=1)
+    assert untrained["mean_error"] > 2 * module.MEAN_BOUND and untrained["covariance_error"] > 2 * module.COVARIANCE_BOUND
+
+
+def test_cart_pole_is_balanced(example):
+    module = example("cart_pole")
+    result = module.main()
+    assert result["average_steps"] >= 195 and result["updates"] < 100 and result["lengths"][0] < 50
+
+
+def test_cart_pole_obeys_lagranges_equations(example):
+    """The two accelerations solve d/dt (dL/dq') = dL/dq for a cart and a rod of length 2 l, with the cart's force on the right."""
+    module, rng = example("cart_pole"), np.random.default_rng(0)
+    state, action = rng.normal(0, 0.5, (50, 4)), rng.integers(0, 2, 50)
+    after = module.push(state, action)
+    np.testing.assert_allclose(after[:, [0, 2]], state[:, [0, 2]] + module.SECONDS * state[:, [1, 3]], rtol=1e-12)
+    pull, twist = (after - state)[:, [1, 3]].T / module.SECONDS
+    m, l, angle, turning = module.POLE_MASS, module.HALF_POLE, state[:, 2], state[:, 3]
+    force = (module.CART_MASS + m) * pull + m * l * (twist * np.cos(angle) - turning ** 2 * np.sin(angle))
+    np.testing.assert_allclose(force, np.where(action == 1, module.FORCE, -module.FORCE), rtol=1e-9)
+    np.testing.assert_allclose(4 / 3 * l * twist + pull * np.cos(angle), module.GRAVITY * np.sin(angle), rtol=1e-8, atol=1e-9)

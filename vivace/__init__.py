@@ -10,7 +10,10 @@
 __version__ = "0.1.0"
 
 from . import (  # noqa: E402
-           callbacks,  # noqa: E402
+           adversarial,  # noqa: E402
+           attribution,
+           callbacks,
+           func,
            kernels,
            nn,
            optim,
@@ -32,6 +35,6 @@ def __getattr__(name):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["FileError", "History", "NonFiniteError", "Tensor", "Trainer", "batches", "callbacks", "get_default_dtype",
-           "get_num_threads", "kernels", "load", "lr_find", "manual_seed", "nn", "no_grad", "optim", "set_default_dtype", "set_num_threads",
-           "show_config"]
+__all__ = ["FileError", "History", "NonFiniteError", "Tensor", "Trainer", "adversarial", "attribution", "batches", "callbacks", "func",
+           "get_default_dtype", "get_num_threads", "kernels", "load", "lr_find", "manual_seed", "nn", "no_grad", "optim",
+           "set_default_dtype", "set_num_threads", "show_config"]

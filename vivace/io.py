@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 
+from . import adversarial
 from .files import FORMAT, FileError, count, number, parse, seal, seed, typed, write_whole
 from .history import History
 from .nn import activations, layers, losses, no_grad, optim
@@ -50,6 +51,7 @@ DESCRIPTION = {
     "trainer": {"seed": seed, "scheduler_interval": str, "clip_grad_norm": (None, number), "clip_grad_value": (None, number),
                 "accumulate": count, "ema_decay": (None, number), "l2_penalty": (None, number),
                 "num_threads": (None, count), "backend": (None, str)},
+    "adversarial": (None, {"name": str, "config": {str: (*SIMPLE, [number])}}),
     "metrics": [str], "functions": [str], "callbacks": [{"name": str, "state": dict}],
     "table": (None, str),
     "state": {"epoch": count, "step": count, "position": count, "forwards": count, "history": {str: [(number, str)]},
@@ -109,6 +111,7 @@ def describe(trainer):
                     "accumulate": trainer.accumulate, "ema_decay": trainer.ema_decay,
                     "l2_penalty": trainer.penalty and trainer.penalty.alpha,
                     "num_threads": trainer.num_threads, "backend": trainer.backend},
+        "adversarial": _adversarial(trainer.adversarial),
         "metrics": [m for m in _list(trainer.metric_names) if isinstance(m, str)],
         "functions": [getattr(m, "__name__", type(m).__name__) for m in _list(trainer.metric_names) if not isinstance(m, str)],
         "callbacks": [{"name": name, "state": _callback(f"callback.{i}", state, tensors)}
@@ -146,6 +149,14 @@ def _tree(module):
     if isinstance(module, layers.Sequential):
         return {"name": "Sequential", "children": [_tree(child) for child in module.children()]}
     return {"name": type(module).__name__, "config": module.config()}
+
+
+def _adversarial(attack):
+    if attack is None:
+        return None
+    if adversarial.TABLE.get(type(attack).__name__) is not type(attack):
+        raise ValueError(f"adversarial must be one of {', '.join(adversarial.TABLE)} to be saved, got {type(attack).__name__}")
+    return {"name": type(attack).__name__, "config": attack.config()}
 
 
 def _scheduler(scheduler):
@@ -321,6 +332,8 @@ def _optimizer(d, params, arrays):
 
 def _trainer(d, model, loss, optimizer, metrics):
     trainer = Trainer(model, loss, optimizer, metrics=d["metrics"] if metrics is None else metrics, **d["trainer"])
+    if d["adversarial"] is not None:
+        trainer.adversarial = _named(adversarial.TABLE, "attack", d["adversarial"]["name"])(**d["adversarial"]["config"])
     trainer.widths = d["model"]["graphs"]["eval"]["inputs"] if "graphs" in d["model"] else None
     return trainer
 

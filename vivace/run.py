@@ -118,9 +118,9 @@ class Epoch:
 class Run:
     """A fit in progress: `go` runs steps of an epoch; it leaves the trainer's model, counters and optimizer in step with each other."""
 
-    def __init__(self, trainer, plan, spaces, rows, batch, outputs, emits, team, interrupts):
+    def __init__(self, trainer, plan, spaces, rows, batch, outputs, emits, team, interrupts, moving=None):
         self.trainer, self.plan, self.spaces, self.rows, self.batch = trainer, plan, spaces, rows, batch
-        self.outputs, self.emits, self.team = outputs, emits, team
+        self.outputs, self.emits, self.team, self.moving = outputs, emits, team, moving
         self.store = plan.store
         self.interrupts, self.snapshots, self.version = interrupts, Snapshots(trainer, plan.store), plan.store.version
         updating = [c for c in plan.calls if not c.chained and any(t and t.name.endswith("_update") for t in (c, *c.then))]
@@ -128,6 +128,7 @@ class Run:
 
     def go(self, epoch, start, stop, seconds, slice_steps=None):
         """Run steps start..stop of `epoch` until `seconds` are over; yields the next step after every slice of at most 100 ms."""
+        slice_steps = 1 if self.moving is not None else slice_steps
         position, told = (start, 0), start
         if self.trainer.scheduled_ahead():
             epoch.begun = self.trainer.scheduler.last_epoch - start
@@ -137,6 +138,7 @@ class Run:
             if position[1] == 0:
                 self.plan.enter()  # a callback may have written weights
                 self.snapshots.offer((epoch.epoch, position[0]), store.version != self.version or store.escaped)
+                self._move(epoch, position[0])
             self._fill(epoch, position[0], stop)
             last = stop if slice_steps is None else min(stop, position[0] + slice_steps)
             before = position[0]
@@ -186,6 +188,11 @@ class Run:
             trainer.optimizer.steps[p] += steps
         self.store.version += 1
         self.version = self.store.version
+
+    def _move(self, epoch, step):
+        """Adversarial training: the step's rows are moved against the weights that it begins with."""
+        if self.moving is not None:
+            self.moving.move(epoch.order[step * self.batch:(step + 1) * self.batch])
 
     def _fill(self, epoch, first, stop):
         """The hyperparameters of steps first..stop, into the table."""
@@ -253,6 +260,7 @@ class Run:
                 for group, saved in zip(trainer.optimizer.param_groups, options.get((index, step), ())):
                     group.update(saved)
                 shots.take((index, step))
+                self._move(again, step)
                 self._fill(again, step, step + 1)
                 self.plan.enter()
                 _, _, status = self._engine(again, (step, 0), step + 1, np.inf)

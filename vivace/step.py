@@ -2,6 +2,7 @@
 import numpy as np
 
 from . import prepare, threads
+from .adversarial import Moving
 from .door import SMALL, standing
 from .kernels import record as R
 from .kernels.checks import finite
@@ -26,12 +27,16 @@ class Step:
     def __call__(self, xb, yb, sample_weight=None):
         trainer = self.trainer
         with trainer._lock:
-            if sample_weight is None and self._takes(xb, yb) and self._stands():
+            if sample_weight is None and trainer.adversarial is None and self._takes(xb, yb) and self._stands():
                 return self._run([xb], yb, None, len(xb))
             arrays, target, weight = trainer._data(xb, yb, sample_weight)
             rows = len(target)
             if not 0 < rows <= self.batch_size:
                 raise ValueError(f"xb must have 1..batch_size = {self.batch_size} rows, got {rows}")
+            if trainer.adversarial is not None:
+                moving = Moving(trainer, arrays, target)
+                moving.move(np.arange(rows))
+                arrays = [moving.moved]
             self._prepare(arrays, target, weight)
             if trainer.penalty is not None or target is not yb or arrays[0] is not xb or weight is not None or len(arrays) > 1:
                 self.door = None

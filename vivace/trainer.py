@@ -8,6 +8,7 @@ import numpy as np
 from . import callbacks as cb
 from . import kernels, prepare, threads
 from . import metrics as scores
+from .adversarial import Attack, Moving
 from .door import Door
 from .history import History
 from .kernels import record as R
@@ -62,12 +63,15 @@ class Trainer:
     l2_penalty: alpha of a term alpha / 2 * sum of squares of the weight matrices / sum of row weights in each batch's loss (penalty.py).
     num_threads: None chooses, n is obeyed exactly. backend: "cython", "numba",
     "numpy"; None is the process default. seed feeds shuffling, splitting and dropout; None draws one from manual_seed's generator.
+    adversarial: None, or an attack of vivace.adversarial (FGSM, PGD): each step then trains on its batch moved by the attack
+    against the weights of that moment, in evaluation mode; losses and metrics of training are those of the moved batches, validation
+    and evaluate see inputs as they are.
     table: None, or the vivace.table.TableEncoder that makes the model's inputs; it is saved with the trainer.
     """
 
     def __init__(self, model, loss, optimizer, *, metrics=None, precision=None, scheduler=None, scheduler_interval="epoch",
                  clip_grad_norm=None, num_threads=None, backend=None, seed=None, clip_grad_value=None,
-                 accumulate=1, ema_decay=None, l2_penalty=None):
+                 accumulate=1, ema_decay=None, l2_penalty=None, adversarial=None):
         for name, value, kind in (("model", model, Module), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
             if not isinstance(value, kind):
                 raise TypeError(f"{name} must be a {kind.__module__.removesuffix('.module')}.{kind.__name__}, got {type(value).__name__}")
@@ -84,6 +88,11 @@ class Trainer:
         if l2_penalty not in (None, 0) and accumulate != 1:
             raise ValueError("l2_penalty and accumulate cannot be combined: the penalty goes by the rows of a batch")
         self.penalty = L2Penalty(l2_penalty, optimizer) if l2_penalty not in (None, 0) else None
+        if adversarial is not None and not isinstance(adversarial, Attack):
+            raise TypeError(f"adversarial must be None or a vivace.adversarial.Attack, got {type(adversarial).__name__}")
+        if adversarial is not None and optimizer.whole:
+            raise TypeError(f"adversarial needs steps on batches, and {type(optimizer).__name__} works on all rows at once")
+        self.adversarial = adversarial
         self.model, self.loss, self.optimizer, self.scheduler = model, loss, optimizer, scheduler
         self.metrics, self.metric_names = scores.resolve(metrics), metrics
         self.scheduler_interval, self.clip_grad_norm, self.num_threads = scheduler_interval, clip_grad_norm, num_threads
@@ -296,6 +305,9 @@ class Trainer:
         if self.optimizer.whole:
             from .whole import fit_whole
             return fit_whole(self, arrays, target, weight, validation, epochs, watchers, verbose, max_time)
+        moving = None if self.adversarial is None else Moving(self, arrays, target)
+        if moving is not None:
+            arrays = [moving.moved]
         data = Data([a.dtype for a in arrays], True, "int" if target.dtype == np.int64 else target.shape[1], weight is not None,
                     prepare.sparse_places(arrays))
         norms = self.clip_grad_norm is not None or any(watcher.needs_grad_norm for watcher in watchers)
@@ -311,7 +323,7 @@ class Trainer:
                 Interrupts() as interrupts:
             fixed = self.num_threads is not None or threads.forced() is not None
             team = Team(team, fixed or plan.flops(batch) > SURELY_A_TEAM)
-            run = Run(self, plan, spaces, rows, batch, plan.graph.output.shape[1], bool(self.metrics), team, interrupts)
+            run = Run(self, plan, spaces, rows, batch, plan.graph.output.shape[1], bool(self.metrics), team, interrupts, moving)
             for watcher in watchers:
                 watcher.on_train_begin(self)
             try:

@@ -359,7 +359,8 @@ def test_early_stopping_goes_on_counting(at, tmp_path):
 
 # --- nothing is forgotten
 
-SAVED = {"table", "model", "loss", "optimizer", "scheduler", "metric_names", "scheduler_interval", "clip_grad_norm", "clip_grad_value",
+SAVED = {"adversarial",
+         "table", "model", "loss", "optimizer", "scheduler", "metric_names", "scheduler_interval", "clip_grad_norm", "clip_grad_value",
          "accumulate", "ema_decay", "penalty",
          "num_threads", "backend", "seed", "history", "epoch", "step", "position", "partial", "restored"}
 MADE_AGAIN = {"metrics", "book", "widths"}  # from what is saved
