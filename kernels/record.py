@@ -10,7 +10,7 @@ BUFFERS, SCALARS, DIMS, THEN = 8, 16, 4, 3
 OVER = ("rows", "tiles", "flat", "all")
 
 ARENA, PARAMETERS, GRADIENTS, PACKED, STATE, INPUT = 0, 1, 2, 3, 4, 12
-TARGET, WEIGHT = 20, 21
+TARGET, WEIGHT, BUFFERS_SPACE = 20, 21, 22
 ROW_STREAM, STEP_STREAM, SPACES = 32, 48, 56
 ORDER, OUTPUT, INPUT_ROWS, TARGET_ROWS, WEIGHT_ROWS = 32, 33, 34, 42, 43
 RESULT = 48
@@ -22,7 +22,7 @@ RECORD = np.dtype([
     ("slot", np.int32, SCALARS),
 ], align=True)
 
-LETTER = {"N": 0, "P": 0, "I": 1, "O": 2, "C": 2, "M": 3}
+LETTER = {"N": 0, "P": 0, "I": 1, "O": 2, "C": 2, "M": 3, "V": 3}
 
 
 def reference_to(space, offset):

@@ -17,9 +17,10 @@ cdef enum:  # letters of a signature; below LETTERS they index args.dim
     LETTER_L
     LETTER_Q
     LETTER_STAR
+    LETTER_ANY  # K: no room in args.dim; a check of the values compares it with the others
     LETTER_NUMBER  # + the number
 
-_LETTERS = {"N": LETTER_N, "P": LETTER_N, "I": LETTER_I, "O": LETTER_O, "C": LETTER_O, "M": LETTER_M,
+_LETTERS = {"N": LETTER_N, "P": LETTER_N, "I": LETTER_I, "O": LETTER_O, "C": LETTER_O, "M": LETTER_M, "V": LETTER_M, "K": LETTER_ANY,
             "L": LETTER_L, "Q": LETTER_Q, "*": LETTER_STAR}
 _TYPES = {"real": REAL_TYPE, "int": INT_TYPE, "f64": F64_TYPE, "any": ANY_TYPE}
 _OVER = {"rows": VV_ROWS, "tiles": VV_TILES, "flat": VV_FLAT, "all": VV_ALL}
@@ -163,6 +164,8 @@ cdef class Kernel:
                     a.dim[letter] = size
                     continue
                 expected = a.dim[letter]
+            elif letter == LETTER_ANY:
+                continue
             elif letter == LETTER_L:
                 expected = lanes_of(a.real)
             elif letter == LETTER_Q:

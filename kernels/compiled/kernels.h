@@ -2,6 +2,9 @@
 #ifndef VV_KERNELS_H
 #define VV_KERNELS_H
 #undef I /* complex.h, which NumPy includes, takes the letter; here it is the number of inputs */
+#include "args.h"
+#include "maps.h"
+#include "noise.h"
 #include "philox.h"
 #include "simd.h"
 #include "team.h"
@@ -23,4 +26,5 @@ enum { CHUNK = 128, TILE_ROWS = 16, TILE_COLUMNS = 256 }; /* contract.py has the
 #undef T
 #undef REAL
 #undef LANES
+#include "maps_entries.h"
 #endif

@@ -5,6 +5,8 @@
 #define VEC F(vec)
 #define W (LANES / NV)
 #include "rowwise.h"
+#include "maps_rows.h"
+#include "columns.h"
 #include "matmul.h"
 #undef NAME2
 #undef NAME1

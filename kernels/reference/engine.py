@@ -55,7 +55,8 @@ class _Call:
         self.is_loss = name == "mean_loss"
         sizes = dict(zip("NIOM", (int(d) for d in record["dim"])))
         sizes["N"] = n if sizes["N"] < 0 else sizes["N"]
-        sizes.update(P=sizes["N"], C=sizes["O"], L=lanes(_REALS[record["real"]]))
+        sizes.update(P=sizes["N"], C=sizes["O"], V=sizes["M"], L=lanes(_REALS[record["real"]]))
+        sizes["K"] = sizes["I"] // sizes["O"] if sizes["O"] else 0
         sizes["Q"] = -(-sizes["O"] // sizes["L"])
         self.arguments, self.streams, self.slots = [], [], []
         for place, array in enumerate(self.spec.arrays):
