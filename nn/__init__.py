@@ -1,16 +1,50 @@
 """Names, shapes and order: modules, losses, optimizers, the graph and its plan. Arithmetic stands in vivace.kernels."""
 from . import backward, functional, init, optim  # backward and functional give Tensor its methods
-from .activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
+from .activations import (
+    CELU,
+    ELU,
+    GELU,
+    GLU,
+    SELU,
+    Hardshrink,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    Identity,
+    LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
+    Mish,
+    PReLU,
+    ReLU,
+    ReLU6,
+    RReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softmin,
+    Softplus,
+    Softshrink,
+    Softsign,
+    Tanh,
+    Tanhshrink,
+    Threshold,
+)
+from .buffer import Buffer
 from .dtype import get_default_dtype, set_default_dtype
+from .embedding import Embedding, EmbeddingBag
 from .graph_module import GraphModule
-from .layers import Dropout, Linear, ModuleList, Sequential
+from .layers import Dropout, Flatten, GaussianNoise, Linear, ModuleList, Residual, Sequential
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
 from .module import Module
+from .normalisation import BatchNorm1d, LayerNorm, RMSNorm
 from .parameter import Parameter
 from .random import manual_seed
 from .tensor import Tensor, no_grad
 
-__all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "Dropout", "ELU", "GELU", "GraphModule", "Identity", "LeakyReLU",
-           "Linear", "Loss", "MSELoss", "Module", "ModuleList", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax",
-           "Softplus", "Tanh", "Tensor", "backward", "functional", "get_default_dtype", "init", "manual_seed", "no_grad", "optim",
-           "set_default_dtype"]
+__all__ = ["BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "Buffer", "CELU", "CrossEntropyLoss", "Dropout", "ELU", "Embedding",
+           "EmbeddingBag", "Flatten", "GELU", "GLU", "GaussianNoise", "GraphModule", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh",
+           "Identity", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "Loss", "MSELoss", "Mish", "Module", "ModuleList",
+           "PReLU", "Parameter", "RMSNorm", "RReLU", "ReLU", "ReLU6", "Residual", "SELU", "Sequential", "SiLU", "Sigmoid", "Softmax",
+           "Softmin", "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Tensor", "Threshold", "backward", "functional",
+           "get_default_dtype", "init", "manual_seed", "no_grad", "optim", "set_default_dtype"]

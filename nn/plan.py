@@ -3,8 +3,8 @@ import numpy as np
 
 from .. import kernels
 from ..kernels import record as R
+from . import buffer
 from .backward import backpropagate
-from .ops import Dropout
 from .recorder import BATCH, Buffer, Recorder, Slot
 from .schedule import assign_phases, drop_unread, fuse_activations, place_buffers
 from .store import aligned
@@ -26,17 +26,20 @@ class Data:
 class Plan:
     """Records of one step (training) or one pass (prediction), for batches of up to `rows` rows.
 
-    book: the kernels that run it. `run` executes; the caller supplies data by space. `columns` names the columns of the table.
+    mixup: the label smoothing of mixed classes, or None: batches are not mixed. book: the kernels that run it. `run` executes; the
+    caller supplies data by space. `columns` names the columns of the table.
     """
 
     def __init__(self, graph, store, book, rows, data, loss=None, optimizer=None, seed=0, emit=True, fused=True,
-                 clip_norm=None):
+                 clip_norm=None, mixup=None):
         self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
         self.dtype, self.clips = graph.dtype, clip_norm is not None
         self._buffers = {}
         self._packs = {}
         recorder = Recorder()
         self._read_data(recorder, data)
+        if mixup is not None:
+            self._mix(recorder, data, mixup)
         self._forward(recorder)
         calls = recorder.calls
         if loss is not None:
@@ -86,16 +89,32 @@ class Plan:
             k.gather_weights(Buffer((0,), "real", (R.WEIGHT, 0)), order, self.weight)
             k.calls[-1].source = self.dtype
 
+    def _mix(self, k, data, smoothing):
+        """Inputs and targets of the batch mixed with those of the batch turned round, by the share of the step."""
+        for symbol in self.graph.inputs:
+            x = self._buffers[symbol.index]
+            self._buffers[symbol.index] = Buffer(x.shape)
+            k.mix_rows(x, self._buffers[symbol.index], Slot("mixup"))
+        target, width = self.target, self.graph.output.shape[1] if data.targets == "int" else data.targets
+        self.target = Buffer((BATCH, width))
+        if data.targets == "int":
+            k.mix_labels(target, self.target, Slot("mixup"), smoothing)
+        else:
+            k.mix_rows(target, self.target, Slot("mixup"))
+
     def _array_of(self, t):
         if t.traced:
             return self._buffers[t.index]
+        if isinstance(t, buffer.Buffer):
+            return Buffer(t.shape, t.kind, (R.BUFFERS_SPACE, self.store.buffer_place(t)))
         return Buffer(t.shape, "real", (R.PARAMETERS, t._offset * self.dtype.itemsize))
 
     def _forward(self, k):
         for node in self.graph.nodes:
-            if isinstance(node.op, Dropout):
+            if node.op.random:
                 node.op.seed, node.op.step = self.seed, Slot("step")
             out = self._buffers[node.out.index] = Buffer(node.out.shape)
+            node.op.kept = [Buffer(*kept) for kept in node.op.keeps(*[None if t is None else t.shape for t in node.inputs])]
             node.op.forward(k, out, *[None if t is None else self._array_of(t) for t in node.inputs])
 
     def _loss(self, k, loss):
@@ -103,7 +122,12 @@ class Plan:
         z = self._buffers[self._loss_input.index]
         l, dz = Buffer((BATCH,)), Buffer(z.shape)
         op.rows(k, z, self.target, self.weight, l, dz)
-        k.mean_loss(l, self.weight, Buffer((2,), "f64", (R.RESULT, 16)))
+        loss = k.mean_loss(l, self.weight, Buffer((2,), "f64", (R.RESULT, 16)))
+        running = [call for call in k.calls if call.name.endswith("_update")]
+        for call in running:  # statistics that a forward keeps change once the loss is known to be finite, like weights
+            k.calls.remove(call)
+            k.calls.append(call)
+            call.after = [loss]
         return dz
 
     def _backward(self, k, dz, optimizer, fused, clip_norm):
@@ -215,7 +239,7 @@ class Plan:
         """Run steps start..last_step of an epoch of `rows` rows: (step, phase, status), as kernels.reference.engine.run_plan."""
         full = [None] * R.SPACES
         full[R.ARENA], full[R.PARAMETERS], full[R.GRADIENTS] = self.arena, self.store.vectors["data"], self.store.vectors["grad"]
-        full[R.PACKED] = self.store.packed
+        full[R.PACKED], full[R.BUFFERS_SPACE] = self.store.packed, self.store.vectors.get("buffers")
         for space, array in spaces.items():
             full[space] = array
         if table.shape[1] < len(self.columns):  # a forward that drops in evaluation too: as in the first step

@@ -2,6 +2,7 @@
 import itertools
 import threading
 from contextlib import contextmanager
+from copy import copy
 
 import numpy as np
 
@@ -160,7 +161,13 @@ def apply(op, *inputs):
         if t is not None and t.traced:
             return t.graph.append(op, inputs)
     arrays = [None if t is None else t._array for t in inputs]
-    out = np.empty(op.shape(*[None if a is None else a.shape for a in arrays]), arrays[0].dtype)
+    shapes = [None if a is None else a.shape for a in arrays]
+    dtype = next((a.dtype for a in arrays if a is not None and a.dtype.kind == "f"), arrays[0].dtype)
+    out = np.empty(op.shape(*shapes), dtype)
+    kept = op.keeps(*shapes)
+    if kept:  # room of this call's own: the operation of a saved graph is called many times
+        op = copy(op)
+        op.kept = [np.empty(shape, np.int64 if kind == "int" else dtype) for shape, kind in kept]
     op.forward(kernels.get(), out, *arrays)
     result = wrap(out)
     if grad_enabled() and any(t is not None and t.requires_grad for t in inputs):

@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 from .kernels import record as R
+from .nn.mixup import shares
 from .team import SLICE
 
 
@@ -174,6 +175,8 @@ class Run:
         trainer.optimizer.fill(table, columns, done)
         if "step" in columns:
             table[:, columns["step"]] = trainer.step + np.arange(len(table))
+        if "mixup" in columns:
+            table[:, columns["mixup"]] = shares(trainer.mixup, trainer.seed, trainer.step + np.arange(len(table)))
 
     # --- when something stops being finite
 
@@ -192,7 +195,7 @@ class Run:
             "inputs, or inputs or targets are not scaled. The model holds the last finite weights.", epoch.epoch, step, layer)
 
     def _culprit(self):
-        names = {id(p): name for name, p in self.trainer.model.named_parameters()}
+        names = self.trainer.model.state_names()
         for node, values in self.plan.values():
             if not np.isfinite(values[:self.batch]).all():
                 layer = self._layer(node, names)

@@ -3,6 +3,7 @@ import numpy as np
 
 from . import threads
 from .kernels import record as R
+from .nn.mixup import shares
 from .nn.plan import Data
 from .run import NonFiniteError
 
@@ -26,11 +27,14 @@ class Step:
         trainer = self.trainer
         data = Data(None, False, "int" if target.dtype == np.int64 else target.shape[1], weight is not None)
         plan = trainer._training_plan([a.shape[1] for a in arrays], self.batch_size, data, False)
+        plan.graph.check_batches(rows, rows)
         plan.enter()
         table, result = np.zeros((1, max(len(plan.columns), 1))), np.zeros((1, 2))
         trainer.optimizer.fill(table, plan.columns, trainer.optimizer.steps[plan.trained[0]] - plan.first_step)
         if "step" in plan.columns:
             table[0, plan.columns["step"]] = trainer.step
+        if "mixup" in plan.columns:
+            table[0, plan.columns["mixup"]] = shares(trainer.mixup, trainer.seed, np.array([trainer.step]))[0]
         spaces = {R.INPUT_ROWS + i: np.ascontiguousarray(a, plan.dtype) for i, a in enumerate(arrays)}
         spaces |= {R.TARGET_ROWS: target, R.WEIGHT_ROWS: weight, R.RESULT: result, **trainer.optimizer.spaces()}
         with threads.team(trainer._threads(), plan.flops(rows), rows) as team:

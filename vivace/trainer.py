@@ -12,7 +12,7 @@ from .kernels import record as R
 from .nn import no_grad, random
 from .nn.dtype import real_dtype
 from .nn.graph import trace
-from .nn.losses import Loss
+from .nn.losses import CrossEntropyLoss, Loss
 from .nn.module import Module
 from .nn.optim import Optimizer
 from .nn.plan import Data, Plan
@@ -50,11 +50,14 @@ class Trainer:
     metrics: names (accuracy, r2, mae, rmse) or functions f(prediction, target). precision: None follows the model; "float32" or
     "float64" convert it in place. scheduler: an optim.lr_scheduler, stepped per "epoch" or per "step" (scheduler_interval).
     clip_grad_norm: largest norm of the whole gradient. num_threads: None chooses, n is obeyed exactly. backend: "cython", "numba",
-    "numpy"; None is the process default. seed feeds shuffling, splitting and dropout; None draws one from manual_seed's generator.
+    "numpy"; None is the process default. seed feeds shuffling, splitting, dropout and mixup; None draws one from manual_seed's
+    generator. mixup: alpha of Zhang et al. 2018 (arXiv:1710.09412): each batch is mixed with itself turned round, inputs and targets,
+    x[n] becomes s x[n] + (1 - s) x[N-1-n], s drawn from Beta(alpha, alpha) for each step; the loss and metrics of training are then those
+    of mixed rows (metrics against the rows' own targets). It takes no row or class weights, and classes need CrossEntropyLoss.
     """
 
     def __init__(self, model, loss, optimizer, *, metrics=None, precision=None, scheduler=None, scheduler_interval="epoch",
-                 clip_grad_norm=None, num_threads=None, backend=None, seed=None):
+                 clip_grad_norm=None, num_threads=None, backend=None, seed=None, mixup=None):
         for name, value, kind in (("model", model, Module), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
             if not isinstance(value, kind):
                 raise TypeError(f"{name} must be a {kind.__module__.removesuffix('.module')}.{kind.__name__}, got {type(value).__name__}")
@@ -62,6 +65,8 @@ class Trainer:
             raise ValueError(f"scheduler_interval must be 'epoch' or 'step', got {scheduler_interval!r}")
         if clip_grad_norm is not None:
             prepare.positive("clip_grad_norm", clip_grad_norm)
+        if mixup is not None:
+            prepare.positive("mixup", mixup)
         if seed is not None and prepare.count("seed", seed, 0) >= 1 << 64:
             raise ValueError(f"seed must be below 2^64, got {seed!r}")
         threads.check(num_threads)
@@ -69,7 +74,7 @@ class Trainer:
         self.metrics, self.metric_names = scores.resolve(metrics), metrics
         self.scheduler_interval, self.clip_grad_norm, self.num_threads = scheduler_interval, clip_grad_norm, num_threads
         self.book = kernels.get(backend)
-        self.backend = backend
+        self.backend, self.mixup = backend, mixup
         self.seed = random.draw_seed() if seed is None else int(seed)
         if precision is not None:
             model.to(_precision(precision))
@@ -106,12 +111,13 @@ class Trainer:
         store = self.store
         graph, text = self._traced(widths, True)
         key = ("train", text, batch, data.key(), emits, self.optimizer.signature(), str(self.loss.config()), self.seed,
-               self.clip_grad_norm)
+               self.clip_grad_norm, self.mixup)
+        mixes = self._mixes(data)
 
         def make():
             z, logits = self.loss.source(graph.output)
-            plan = Plan(graph, store, self.book, batch, data, (self.loss.operation(data.targets == "int", logits), z), self.optimizer,
-                        self.seed, emits, clip_norm=self.clip_grad_norm)
+            plan = Plan(graph, store, self.book, batch, data, (self.loss.operation(data.targets == "int" and mixes is None, logits), z),
+                        self.optimizer, self.seed, emits, clip_norm=self.clip_grad_norm, mixup=mixes)
             if not plan.trained:
                 raise ValueError("no parameter of the model is trained: all are frozen, or the optimizer holds none of them")
             plan.first_steps = {p: self.optimizer.steps[p] for p in plan.trained}
@@ -124,6 +130,16 @@ class Trainer:
             plan = self._cached(key, make)
         self._train_plan = plan
         return plan
+
+    def _mixes(self, data):
+        """The label smoothing of mixed classes, or None where batches are not mixed."""
+        if self.mixup is None:
+            return None
+        if data.weights:
+            raise ValueError("mixup cannot be combined with sample_weight or class weights: a mixed row has two")
+        if data.targets == "int" and not isinstance(self.loss, CrossEntropyLoss):
+            raise ValueError(f"mixup of classes needs CrossEntropyLoss, got {type(self.loss).__name__}")
+        return getattr(self.loss, "label_smoothing", 0.0)
 
     def _prediction_plan(self, widths):
         store = self.store
@@ -142,7 +158,7 @@ class Trainer:
             graph = self._trace(widths, training)
             if len(self._traces) >= 8:
                 self._traces.clear()
-            names = {id(p): f"p{id(p)}" for p in store.params}
+            names = {id(t): f"p{id(t)}" for t in (*store.params, *self.model.buffers())}
             held = self._traces[key] = (Module._changes[0], graph, str(graph.describe(names)))
         return held[1:]
 
@@ -214,6 +230,7 @@ class Trainer:
         dtype = self.store.dtype
         arrays = prepare.inputs(X, dtype)
         outputs = self._outputs([a.shape[1] for a in arrays])
+        prepare.indices(self._traced([a.shape[1] for a in arrays], True)[0], arrays, dtype)
         target = prepare.targets(self.loss, y, outputs, dtype, len(arrays[0]))
         return arrays, target, prepare.weights(self.loss, target, sample_weight, dtype)
 
@@ -243,6 +260,7 @@ class Trainer:
         data = Data([a.dtype for a in arrays], True, "int" if target.dtype == np.int64 else target.shape[1], weight is not None)
         plan = self._training_plan([a.shape[1] for a in arrays], batch, data, bool(self.metrics))
         rows, first = len(target), self.epoch
+        plan.graph.check_batches(rows, batch)
         spaces = {R.INPUT + i: a for i, a in enumerate(arrays)} | {R.TARGET: target, R.WEIGHT: weight}
         begin = time.monotonic()
         deadline = np.inf if max_time is None else begin + max_time
@@ -355,7 +373,9 @@ class Trainer:
     def predict(self, X):
         """Raw outputs of the model in evaluation mode, (N, outputs). A row's output does not depend on the rows around it."""
         with self._lock:
-            return self._predict(prepare.inputs(X, self.store.dtype))
+            arrays = prepare.inputs(X, self.store.dtype)
+            prepare.indices(self._traced([a.shape[1] for a in arrays], False)[0], arrays, self.store.dtype)
+            return self._predict(arrays)
 
     def _predict(self, arrays):
         arrays = [np.ascontiguousarray(a, self.store.dtype) for a in arrays]
