@@ -70,6 +70,9 @@ class Activation(Op):
     def __init__(self, function, alpha=None, beta=None):
         if function not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {function!r}")
+        takes = len(PARAMETERS.get(function, ()))
+        if (alpha is not None and takes < 1) or (beta is not None and takes < 2):
+            raise ValueError(f"{function} has {takes} parameters, got alpha={alpha!r}, beta={beta!r}")
         self.function = function
         self.scalars = tuple(default if given is None else float(given)
                              for given, default in zip((alpha, beta), PARAMETERS.get(function, ())))

@@ -275,11 +275,12 @@ def _make_module(tree, held, prefix):
         cls = _named(MODULES, "module", tree["name"])
         config = tree["config"]
         if tree["name"] in SIZES:  # before anything is allocated: the file's size bounds the model's
-            if config.get("dtype") not in ("float32", "float64", None):  # NumPy parses other texts as Python literals
+            bare = tree["name"] in OPTIONAL and config.get("dtype") is None
+            if not bare and config.get("dtype") not in ("float32", "float64"):  # NumPy parses other texts as Python literals
                 raise FileError(f"dtype of a {tree['name']} must be float32 or float64, got {config.get('dtype')!r}")
             shape = tuple(config.get(size) for size in SIZES[tree["name"]])
             array = next((name for name in ("weight", "running_mean") if f"{prefix}{name}" in held), None)
-            if array is None and (tree["name"] not in OPTIONAL or config.get("dtype") is not None):
+            if array is None and not bare:
                 raise FileError(f"the array {prefix}weight is missing")
             if array is not None and held[f"{prefix}{array}"].shape != shape:
                 raise FileError(f"{prefix}{array} must have shape {shape}, got {held[f'{prefix}{array}'].shape}")
