@@ -35,10 +35,21 @@ class Lookup(nn.Module):
         return self.out(self.norm(F.cat([x[:, 0:2], F.flatten(self.table(x[:, 2:4])), self.bag(x[:, 4:6])])))
 
 
+class Wrapped(nn.Module):
+    """A custom module, which a file holds as its graph."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = normalised()
+
+    def forward(self, x):
+        return self.net(x)
+
+
 NETS = {"normalised": (normalised, {"batch_statistics", "running_update", "batch_norm_backward_input", "layer_norm_backward_weight",
                                     "gaussian_noise", "rrelu_backward", "prelu_backward_weight", "sum_all", "log_softmax_backward"}),
         "activations": (activations, {"selu_backward", "celu_forward", "gelu_tanh_backward", "tanhshrink_backward", "threshold_forward"}),
-        "lookup": (Lookup, {"embedding_backward", "embedding_bag_backward", "whole_numbers"}),
+        "graph": (Wrapped, {"batch_statistics"}), "lookup": (Lookup, {"embedding_backward", "embedding_bag_backward", "whole_numbers"}),
         "lookup max": (lambda: Lookup("max"), {"embedding_bag_backward"})}
 
 
