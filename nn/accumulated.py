@@ -33,7 +33,7 @@ class AccumulatedPlan:
         self.inner, self.updates, self.parts, self.mean = inner, updates, parts, mean
         self.graph, self.store, self.dtype, self.rows = inner.graph, inner.store, inner.dtype, inner.rows * parts
         self.trained, self.calls, self.values, self.flops = updates.trained, updates.calls, inner.values, inner.flops
-        names = [*updates.columns, *(["step"] if "step" in inner.columns else [])]
+        names = [*updates.columns, *(name for name in ("step", "mixup") if name in inner.columns)]
         self.columns = {name: index for index, name in enumerate(names)}
         self.total = aligned(self.store.size, self.dtype)
 
@@ -76,6 +76,8 @@ class AccumulatedPlan:
         starts = np.arange(first, last) * size
         if "step" in columns:
             inner[first:, columns["step"]] = table[step, self.columns["step"]] * self.parts + np.arange(last - first)
+        if "mixup" in columns:  # one share for all rows of the step
+            inner[first:, columns["mixup"]] = table[step, self.columns["mixup"]]
         mass = np.minimum(starts + size, rows) - starts
         if weight is not None:
             order = spaces[R.ORDER]
