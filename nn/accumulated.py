@@ -15,7 +15,8 @@ class UpdatePlan(Plan):
     def __init__(self, gradients, optimizer, clip_norm=None, clip_value=0.0, averages=False):
         self.graph, self.store, self.book, self.rows, self.seed = gradients.graph, gradients.store, gradients.book, 1, gradients.seed
         self.dtype, self.whole, self.clip_value, self.averages = gradients.dtype, clip_norm is not None, clip_value, averages
-        self._buffers, self._packs, self.trained = {}, {}, [p for p in gradients.trained if p in optimizer.steps]
+        self.norms, self._buffers = False, gradients._buffers
+        self._packs, self.trained = {}, [p for p in gradients.trained if p in optimizer.steps]
         recorder = Recorder(self.dtype)
         self._update(recorder, {p: (None, True) for p in self.trained}, optimizer, False, clip_norm)
         self.reads_packed, self.constants = False, recorder.constants
@@ -36,6 +37,8 @@ class AccumulatedPlan:
         names = [*updates.columns, *(name for name in ("step", "mixup") if name in inner.columns)]
         self.columns = {name: index for index, name in enumerate(names)}
         self.total = aligned(self.store.size, self.dtype)
+
+    norms = False  # each part has a gradient of its own
 
     def enter(self):
         self.inner.enter()

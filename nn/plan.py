@@ -221,7 +221,7 @@ class Plan:
         for p in self._sparse_weights():
             if p in updates:
                 pack, producer = k.linear_pack(self._array_of(p), self._packed(p)), updates[p][0]
-                if producer.then[0] is not None:
+                if producer is not None and producer.then[0] is not None:
                     producer.then[2], pack.chained = pack, True
         if self.averages:
             whole = (self.store.size,)

@@ -85,3 +85,41 @@ def test_refusals():
     trainer = vv.Trainer(model, nn.CrossEntropyLoss(), optimizer, mixup=1.0)
     with pytest.raises(ValueError, match="cannot be combined with sample_weight"):
         trainer.fit(X, y, sample_weight=np.ones(70), verbose=0)
+
+
+def test_refuses_what_has_no_mixture():
+    X, y, values = data()
+    model, optimizer = start(nn.CrossEntropyLoss())
+    y = y.copy()
+    y[3] = -100
+    with pytest.raises(ValueError, match="ignore_index"):
+        vv.Trainer(model, nn.CrossEntropyLoss(), optimizer, mixup=1.0).fit(X, y, verbose=0)
+    table = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 1))
+    trainer = vv.Trainer(table, nn.MSELoss(), vv.optim.SGD(table.parameters(), lr=0.1), mixup=1.0)
+    with pytest.raises(ValueError, match="embedding"):
+        trainer.fit(np.zeros((8, 1)), np.zeros((8, 1)), verbose=0)
+    with pytest.raises(ValueError, match="LBFGS"):
+        vv.Trainer(model, nn.CrossEntropyLoss(), vv.optim.LBFGS(model.parameters()), mixup=1.0)
+
+
+def test_sparse_rows_are_refused():
+    sparse = pytest.importorskip("scipy.sparse")
+    X, y, _ = data()
+    model, optimizer = start(nn.CrossEntropyLoss())
+    with pytest.raises(ValueError, match="X is sparse, which mixup does not take"):
+        vv.Trainer(model, nn.CrossEntropyLoss(), optimizer, mixup=1.0).fit(sparse.csr_matrix(X), y, verbose=0)
+
+
+def test_parts_of_one_step_share_its_share():
+    """Accumulated steps of palindromic parts equal those of one batch of all rows: mixing a row with its equal changes nothing."""
+    X, y, _ = data()
+    half, labels = X[:8], y[:8]
+    part, t = np.concatenate([half, half[::-1]]), np.concatenate([labels, labels[::-1]])
+    found = []
+    for mixup in (None, 0.5):
+        model, optimizer = start(nn.CrossEntropyLoss())
+        trainer = vv.Trainer(model, nn.CrossEntropyLoss(), optimizer, seed=2, mixup=mixup, accumulate=2)
+        trainer.fit(np.concatenate([part, part]), np.concatenate([t, t]), epochs=3, batch_size=16, shuffle=False, verbose=0)
+        found.append(model.state_dict())
+    for name, value in found[0].items():
+        np.testing.assert_allclose(value, found[1][name], rtol=1e-4, atol=1e-5)
