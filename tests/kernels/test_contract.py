@@ -254,7 +254,7 @@ SCALE = {
     "binary_cross_entropy": scale_of_binary_cross_entropy, "binary_cross_entropy_logits": scale_of_binary_cross_entropy_logits,
     "accumulate": lambda g, total, share: [np.abs(total) + np.abs(share * g)],
     "squared_error": scale_of_squared_error, "average_update": lambda p, average, keep: [np.abs(p) + np.abs(average)],
-    **{name: scale_of_update(name) for name in KERNELS if name.endswith("_update") and name != "average_update"},
+    **{name: scale_of_update(name) for name in KERNELS if name.endswith("_update") and name not in ("average_update", "running_update")},
 }
 """sum|terms| of each written array, in order; the magnitude of the result where a kernel is not listed."""
 

@@ -35,6 +35,23 @@ class Lookup(nn.Module):
         return self.out(self.norm(F.cat([x[:, 0:2], F.flatten(self.table(x[:, 2:4])), self.bag(x[:, 4:6])])))
 
 
+def wide():
+    """Layers whose columns threads share out, beside layers that sum over rows."""
+    return nn.Sequential(nn.Linear(6, 128), nn.ReLU(), nn.Linear(128, 96), nn.Tanh(), nn.BatchNorm1d(96), nn.Linear(96, 130),
+                         nn.Linear(130, 80), nn.LayerNorm(80), nn.Linear(80, 96), nn.PReLU(), nn.Linear(96, 128), nn.Linear(128, 3))
+
+
+class Tied(nn.Module):
+    """One weight as a table and as a layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.norm, self.out = nn.Embedding(70, 96), nn.BatchNorm1d(70), nn.Linear(70, 3)
+
+    def forward(self, x):
+        return self.out(self.norm(F.linear(F.flatten(self.table(x[:, 2:3])), self.table.weight)))
+
+
 class Wrapped(nn.Module):
     """A custom module, which a file holds as its graph."""
 
@@ -50,6 +67,7 @@ NETS = {"normalised": (normalised, {"batch_statistics", "running_update", "batch
                                     "gaussian_noise", "rrelu_backward", "prelu_backward_weight", "sum_all", "log_softmax_backward"}),
         "activations": (activations, {"selu_backward", "celu_forward", "gelu_tanh_backward", "tanhshrink_backward", "threshold_forward"}),
         "graph": (Wrapped, {"batch_statistics"}), "lookup": (Lookup, {"embedding_backward", "embedding_bag_backward", "whole_numbers"}),
+        "wide": (wide, {"batch_norm_backward_weight", "layer_norm_backward_weight"}), "lookup tied": (Tied, {"embedding_backward"}),
         "lookup max": (lambda: Lookup("max"), {"embedding_bag_backward"})}
 
 
