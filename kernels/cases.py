@@ -22,13 +22,13 @@ GRID = (0, 1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129)
 LONG = {"N": (300, 700), "P": (300, 1000), "*": (300, 1000), "I": (257, 300), "O": (300,)}
 """Further sizes: several chunks of rows, several tiles of columns, several blocks of a matmul's depth."""
 
-BASE = {"N": 5, "I": 7, "O": 6, "C": 4, "M": 9, "P": 40}
+BASE = {"N": 5, "I": 7, "O": 6, "C": 4, "M": 9, "P": 40, "K": 3, "V": 11}
 """Sizes of the other dimensions while one is walked over the grid."""
 
 TOGETHER = ((17, 33, 65), (129, 65, 31), (64, 16, 16), (33, 300, 129), (300, 65, 33))
 """N, I, O of the linear kernels at once."""
 
-NEED_A_COLUMN = ("argmax_rows", "cross_entropy", "softmax_cross_entropy", "softmax_cross_entropy_weighted",
+NEED_A_COLUMN = ("argmax_rows", "cross_entropy", "mix_labels", "softmax_cross_entropy", "softmax_cross_entropy_weighted",
                  "softmax_cross_entropy_soft", "softmax_focal", "multi_margin")
 
 POISON = {"f": np.nan, "i": -7777}
@@ -74,6 +74,10 @@ def shares(rng, shape, made):
     """Probabilities, some of them 0, or their logarithms."""
     t = rng.uniform(0.01, 1, shape)
     return np.log(t) if made["log_target"] else t * (rng.uniform(size=shape) < 0.8)
+
+
+def bags(rng, shape, made):
+    return rng.integers(-1, made["V"], shape)
 
 
 def below(letter):
@@ -139,6 +143,10 @@ VALUES = {
     "gaussian_nll.y": mean_and_variance, "gaussian_nll.t": normal, "hinge_error.t": signs, "hinge_embedding_error.t": signs,
     "kl_divergence.t": shares, "weighted_binary_cross_entropy_logits.c": uniform(0.2, 3), "multi_margin.c": uniform(0.2, 3),
     "squared_error.t": normal, "log.x": uniform(0.01, 9), "power.x": uniform(0.1, 4), "divide.b": signed(0.5, 2),
+    "index:int(N,K)": below("V"), "embedding_bag_forward.index": bags, "embedding_bag_backward.index": bags,
+    "whole_numbers.x": lambda rng, shape, made: rng.integers(-1, 50, shape), "rstd": uniform(0.5, 2), "var": uniform(0.01, 4),
+    "running_var": uniform(0.01, 4), "count": lambda rng, shape, made: rng.integers(0, 9, shape),
+    "w(I)": normal, "w(O)": normal, "log_softmax_backward.y": output_of("log_softmax_forward"),
     "linear_backward_input.x": hidden, "leaky_relu_backward.y": output_of("leaky_relu_forward", alpha=0),
     "elu_backward.y": output_of("elu_forward", alpha=0),
     **{f"{name}_backward.y": output_of(f"{name}_forward") for name in ("sigmoid", "tanh", "relu", "softplus", "softmax")},
@@ -152,6 +160,7 @@ _common = [dict(l1=0.3), dict(maximize=True), dict(clip=0.4), dict(weight_decay=
 _shared = [{k: v for k, v in row.items() if k != "weight_decay"} for row in _common]
 _shrunk = [dict(row, shrink=0.97) for row in _shared]
 _draws = [dict(p=0.25, seed=7 + (9 << 40), op=3, step=11), dict(p=0.0), dict(p=1.0, seed=1)]
+_noise = [dict(seed=7 + (9 << 40), op=3, step=11), dict(std=0.3, seed=1)]
 _columns = [dict(width=lambda s: min(s["I"], s["O"])),
             dict(start_x=lambda s: s["I"] // 2, start_y=lambda s: s["O"] // 2, width=lambda s: min(s["I"], s["O"]) // 2)]
 SCALARS = {
@@ -163,6 +172,16 @@ SCALARS = {
     "copy_columns": _columns, "add_columns": _columns,
     **{name: [dict(label_smoothing=0.1), dict(label_smoothing=0.3, mean=False), dict(label_smoothing=1.0)]
        for name in ("softmax_cross_entropy", "softmax_cross_entropy_weighted")},
+    **{f"{name}_{way}": [row] for way in ("forward", "backward") for name, row in {
+        "celu": dict(alpha=0.7), "hardtanh": dict(alpha=-0.3, beta=0.8), "softplus_beta": dict(alpha=2.0, beta=1.5),
+        "softshrink": dict(alpha=0.3), "hardshrink": dict(alpha=0.3), "threshold": dict(alpha=0.2, beta=-1.3)}.items()},
+    "gaussian_noise": _noise, "rrelu_forward": _noise[:1], "rrelu_backward": _noise[:1], "mix_rows": [dict(lam=0.3)],
+    "mix_labels": [dict(lam=0.3), dict(lam=0.8, label_smoothing=0.1)], "batch_statistics": [dict(eps=0.1)],
+    "inverse_deviation": [dict(eps=0.1)], "running_update": [dict(momentum=0.3), dict(momentum=-1.0)],
+    "layer_norm_forward": [dict(eps=0.1), dict(centred=False)], "layer_norm_backward_input": [dict(centred=False)],
+    "embedding_backward": [dict(padding=2)],
+    **{name: [dict(mode=m, padding=p) for m in range(3) for p in (-1, 3)] for name in ("embedding_bag_forward",
+                                                                                     "embedding_bag_backward")},
     **{name: _means for name in ("squared_error", "softmax_cross_entropy_soft", "cross_entropy", "cross_entropy_soft",
                                  "binary_cross_entropy", "binary_cross_entropy_logits")},
     **{name: _means for name in ("absolute_error", "quantile_error", "weighted_binary_cross_entropy_logits")},
@@ -215,6 +234,8 @@ def shape_of(array, sizes, dtype):
 def make(kernel, sizes, dtype, absent=(), seed=0, source=None, **scalars):
     """The arguments of one call. absent: optional arrays given as None; source: the type of an ":any" array."""
     spec = reference.KERNELS[kernel].spec
+    if any("K" in array.dims for array in spec.arrays):
+        sizes = dict(sizes, I=sizes["K"] * sizes["O"])
     rng = np.random.default_rng([seed, *kernel.encode()])
     chosen = {name: scalars.get(name, default) for name, default in spec.scalars}
     chosen = {name: value(sizes) if callable(value) else value for name, value in chosen.items()}
@@ -240,13 +261,16 @@ def sizes_of(kernel, grid=GRID, long=LONG):
     """Each dimension walked over `grid` and its further sizes, the others at BASE; some with none of all."""
     spec = reference.KERNELS[kernel].spec
     letters = list(dict.fromkeys(d for a in spec.arrays for d in a.dims if d.isalpha() and d not in "LQB" or d == "*"))
+    if "K" in letters:
+        letters.remove("I")  # it is K O
     if letters == ["*"]:
         shapes = [shape for n in (*grid, *long.get("*", ())) for shape in ((n,), (3, n))]
         return [{"*": shape} for shape in (*shapes, (0, 3), (2, 3, 5), ())]
     sizes = [dict(BASE, **{letter: n}) for letter in letters for n in (*grid, *long.get(letter, ()))]
     if kernel.startswith("linear"):
         sizes += [dict(BASE, N=n, I=i, O=o) for n, i, o in TOGETHER]
-    return [s for s in sizes if (s["C"] or kernel not in NEED_A_COLUMN) and (s["M"] or "M" not in letters)]
+    return [s for s in sizes if (s["C"] or kernel not in NEED_A_COLUMN) and (s["M"] or "M" not in letters)
+            and (s["V"] or "V" not in letters)]
 
 
 def variants(kernel):

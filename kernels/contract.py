@@ -8,7 +8,7 @@ all rows even by a call on some of them; `:int` int64, `:f64` float64, `:any` fl
 all else has the one float type of the call. Letters: see kernels/README.md. Scalars are the remaining parameters of the function.
 
 The line drives the argument checks (one wording for all books), the test inputs, and the records of a plan.
-`over` names what a call may be divided over: "rows" (each row on its own), "outputs" (rows of a weight matrix),
+`over` names what a call may be divided over: "rows" (each row on its own), "outputs" (rows of a weight matrix, columns that are summed),
 "flat" (elements of a vector) or "all" (not divisible).
 """
 import functools

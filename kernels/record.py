@@ -12,7 +12,7 @@ OVER = ("rows", "outputs", "flat", "all")
 CUT = ("units", "part", "each")
 
 ARENA, PARAMETERS, GRADIENTS, PACKED, STATE, AVERAGE, TOTAL, INPUT = 0, 1, 2, 3, 4, 10, 11, 12
-TARGET, WEIGHT, PRIVATE, CONSTANTS, KEPT = 20, 21, 22, 23, 24
+TARGET, WEIGHT, PRIVATE, CONSTANTS, BUFFERS_SPACE = 20, 21, 22, 23, 24
 COLUMNS, VALUES = 25, 28
 ROW_STREAM, STEP_STREAM, SPACES = 32, 48, 56
 ORDER, OUTPUT, INPUT_ROWS, TARGET_ROWS, WEIGHT_ROWS = 32, 33, 34, 42, 43
@@ -25,7 +25,7 @@ RECORD = np.dtype([
     ("slot", np.int32, SCALARS),
 ], align=True)
 
-LETTER = {"N": 0, "P": 0, "I": 1, "O": 2, "C": 2, "M": 3}
+LETTER = {"N": 0, "P": 0, "I": 1, "O": 2, "C": 2, "M": 3, "V": 3}
 
 
 def reference_to(space, offset):

@@ -16,7 +16,8 @@ class UpdatePlan(Plan):
         self.graph, self.store, self.book, self.rows, self.seed = gradients.graph, gradients.store, gradients.book, 1, gradients.seed
         self.dtype, self.whole, self.clip_value, self.averages = gradients.dtype, norms or clip_norm is not None, clip_value, averages
         self.norms, clip_norm = norms, LARGEST if norms and clip_norm is None else clip_norm
-        self._buffers, self._packs, self.trained = {}, {}, [p for p in gradients.trained if p in optimizer.steps]
+        self._buffers = gradients._buffers
+        self._packs, self.trained = {}, [p for p in gradients.trained if p in optimizer.steps]
         recorder = Recorder(self.dtype)
         self._update(recorder, {p: (None, True) for p in self.trained}, optimizer, False, clip_norm)
         self.reads_packed, self.constants = False, recorder.constants
@@ -35,9 +36,11 @@ class AccumulatedPlan:
         self.graph, self.store, self.dtype, self.rows = inner.graph, inner.store, inner.dtype, inner.rows * parts
         self.trained, self.calls, self.norms = updates.trained, updates.calls, updates.norms
         self.values, self.flops = inner.values, inner.flops
-        names = [*updates.columns, *(["step"] if "step" in inner.columns else [])]
+        names = [*updates.columns, *(name for name in ("step", "mixup") if name in inner.columns)]
         self.columns = {name: index for index, name in enumerate(names)}
         self.total = aligned(self.store.size, self.dtype)
+
+    norms = False  # each part has a gradient of its own
 
     def enter(self):
         self.inner.enter()
@@ -79,6 +82,8 @@ class AccumulatedPlan:
         starts = np.arange(first, last) * size
         if "step" in columns:
             inner[first:, columns["step"]] = table[step, self.columns["step"]] * self.parts + np.arange(last - first)
+        if "mixup" in columns:  # one share for all rows of the step
+            inner[first:, columns["mixup"]] = table[step, self.columns["mixup"]]
         mass = np.minimum(starts + size, rows) - starts
         if weight is not None:
             order = spaces[R.ORDER]

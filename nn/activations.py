@@ -1,6 +1,11 @@
 """Activations as modules."""
+import numpy as np
+
 from . import functional as F
+from .calls import width
+from .dtype import real_dtype
 from .module import Module
+from .parameter import Parameter
 
 
 class _Simple(Module):
@@ -37,56 +42,207 @@ class ReLU(_Simple):
     function = staticmethod(F.relu)
 
 
-class GELU(_Simple):
-    """y = x Φ(x), Φ the normal distribution (the exact form, not the tanh approximation)"""
-
-    function = staticmethod(F.gelu)
-
-
 class SiLU(_Simple):
     """y = x sigmoid(x)"""
 
     function = staticmethod(F.silu)
 
 
-class Softplus(_Simple):
-    """y = log(1 + exp(x))"""
+class _WithOptions(_Simple):
+    """An activation whose constructor's arguments are its attributes, under the names of its function."""
 
-    function = staticmethod(F.softplus)
+    def forward(self, x):
+        return type(self).function(x, **self.config())
+
+    def config(self):
+        return {name: value for name, value in self.__dict__.items() if name in self.options}
+
+    def extra_repr(self):
+        return ", ".join(f"{name}={value!r}" for name, value in self.config().items())
 
 
-class LeakyReLU(Module):
+class LeakyReLU(_WithOptions):
     """y = x where x >= 0, negative_slope x elsewhere; negative_slope >= 0"""
+
+    function, options = staticmethod(F.leaky_relu), ("negative_slope",)
 
     def __init__(self, negative_slope=0.01):
         super().__init__()
         self.negative_slope = float(F.not_negative("negative_slope", negative_slope))
 
-    def forward(self, x):
-        return F.leaky_relu(x, self.negative_slope)
 
-    def config(self):
-        return {"negative_slope": self.negative_slope}
+class ELU(_WithOptions):
+    """y = x where x >= 0, alpha (exp(x) - 1) elsewhere; alpha >= 0. Clevert et al. 2016, arXiv:1511.07289"""
 
-    def extra_repr(self):
-        return f"negative_slope={self.negative_slope}"
-
-
-class ELU(Module):
-    """y = x where x >= 0, alpha (exp(x) - 1) elsewhere; alpha >= 0"""
+    function, options = staticmethod(F.elu), ("alpha",)
 
     def __init__(self, alpha=1.0):
         super().__init__()
         self.alpha = float(F.not_negative("alpha", alpha))
 
+
+class CELU(_WithOptions):
+    """y = x where x > 0, alpha (exp(x / alpha) - 1) elsewhere; alpha > 0. Barron 2017, arXiv:1704.07483"""
+
+    function, options = staticmethod(F.celu), ("alpha",)
+
+    def __init__(self, alpha=1.0):
+        super().__init__()
+        self.alpha = float(F.above("alpha", alpha, 0))
+
+
+class SELU(_Simple):
+    """y = s (x where x > 0, a (exp(x) - 1) elsewhere), s = 1.0507009873554805, a = 1.6732632423543772. Klambauer 2017, arXiv:1706.02515"""
+
+    function = staticmethod(F.selu)
+
+
+class GELU(_WithOptions):
+    """y = x Φ(x), Φ the normal distribution; approximate="tanh": y = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x³))) / 2"""
+
+    function, options = staticmethod(F.gelu), ("approximate",)
+
+    def __init__(self, approximate="none"):
+        super().__init__()
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f"approximate must be 'none' or 'tanh', got {approximate!r}")
+        self.approximate = approximate
+
+
+class Softplus(_WithOptions):
+    """y = log(1 + exp(beta x)) / beta where beta x <= threshold, x above; beta > 0.
+
+    With the defaults the function is exact everywhere: nothing overflows, so nothing has to be cut.
+    """
+
+    function, options = staticmethod(F.softplus), ("beta", "threshold")
+
+    def __init__(self, beta=1.0, threshold=20.0):
+        super().__init__()
+        self.beta, self.threshold = float(F.above("beta", beta, 0)), float(threshold)
+
+
+class Mish(_Simple):
+    """y = x tanh(log(1 + exp(x))). Misra 2019, arXiv:1908.08681"""
+
+    function = staticmethod(F.mish)
+
+
+class Hardswish(_Simple):
+    """y = x min(max(x + 3, 0), 6) / 6. Howard et al. 2019, arXiv:1905.02244"""
+
+    function = staticmethod(F.hardswish)
+
+
+class Hardsigmoid(_Simple):
+    """y = min(max(x + 3, 0), 6) / 6"""
+
+    function = staticmethod(F.hardsigmoid)
+
+
+class Hardtanh(_WithOptions):
+    """y = min(max(x, min_val), max_val)"""
+
+    function, options = staticmethod(F.hardtanh), ("min_val", "max_val")
+
+    def __init__(self, min_val=-1.0, max_val=1.0):
+        super().__init__()
+        if not min_val < max_val:
+            raise ValueError(f"max_val must be > min_val = {min_val!r}, got {max_val!r}")
+        self.min_val, self.max_val = float(min_val), float(max_val)
+
+
+class ReLU6(_Simple):
+    """y = min(max(x, 0), 6)"""
+
+    function = staticmethod(F.relu6)
+
+
+class LogSigmoid(_Simple):
+    """y = -log(1 + exp(-x))"""
+
+    function = staticmethod(F.logsigmoid)
+
+
+class Softsign(_Simple):
+    """y = x / (1 + |x|)"""
+
+    function = staticmethod(F.softsign)
+
+
+class Softshrink(_WithOptions):
+    """y = x - lambd where x > lambd, x + lambd where x < -lambd, 0 between; lambd >= 0"""
+
+    function, options = staticmethod(F.softshrink), ("lambd",)
+
+    def __init__(self, lambd=0.5):
+        super().__init__()
+        self.lambd = float(F.not_negative("lambd", lambd))
+
+
+class Hardshrink(_WithOptions):
+    """y = 0 where |x| <= lambd, x elsewhere; lambd >= 0"""
+
+    function, options = staticmethod(F.hardshrink), ("lambd",)
+
+    def __init__(self, lambd=0.5):
+        super().__init__()
+        self.lambd = float(F.not_negative("lambd", lambd))
+
+
+class Tanhshrink(_Simple):
+    """y = x - tanh(x)"""
+
+    function = staticmethod(F.tanhshrink)
+
+
+class Threshold(_WithOptions):
+    """y = x where x > threshold, value elsewhere"""
+
+    function, options = staticmethod(F.threshold), ("threshold", "value")
+
+    def __init__(self, threshold, value):
+        super().__init__()
+        self.threshold, self.value = float(threshold), float(value)
+
+
+class RReLU(_WithOptions):
+    """y = x where x > 0, a x elsewhere: a uniform in lower..upper for each element in training, (lower + upper) / 2 in evaluation.
+
+    Xu et al. 2015, arXiv:1505.00853
+    """
+
+    options = ("lower", "upper")
+
+    def __init__(self, lower=0.125, upper=1 / 3):
+        super().__init__()
+        if not 0 <= lower <= upper:
+            raise ValueError(f"0 <= lower <= upper must hold, got lower={lower!r}, upper={upper!r}")
+        self.lower, self.upper = float(lower), float(upper)
+
     def forward(self, x):
-        return F.elu(x, self.alpha)
+        return F.rrelu(x, self.lower, self.upper, self.training)
+
+
+class PReLU(Module):
+    """y = x where x > 0, weight x elsewhere; weight (num_parameters,), learned: 1 for all columns, or one for each.
+
+    It starts as init. Weight decay would pull it towards ReLU. He et al. 2015, arXiv:1502.01852
+    """
+
+    def __init__(self, num_parameters=1, init=0.25, dtype=None):
+        super().__init__()
+        self.num_parameters, self.init = width("num_parameters", num_parameters), float(init)
+        self.weight = Parameter(np.full(self.num_parameters, self.init), dtype=real_dtype(dtype))
+
+    def forward(self, x):
+        return F.prelu(x, self.weight)
 
     def config(self):
-        return {"alpha": self.alpha}
+        return {"num_parameters": self.num_parameters, "init": self.init, "dtype": str(self.weight.dtype)}
 
     def extra_repr(self):
-        return f"alpha={self.alpha}"
+        return f"num_parameters={self.num_parameters}"
 
 
 class Softmax(Module):
@@ -101,3 +257,27 @@ class Softmax(Module):
 
     def config(self):
         return {"dim": self.dim}
+
+
+class LogSoftmax(Softmax):
+    """y[n] = x[n] - log(sum of exp(x[n]) over the classes); x (N, C)"""
+
+    def forward(self, x):
+        return F.log_softmax(x, self.dim)
+
+
+class Softmin(Softmax):
+    """y[n] = softmax of -x[n]; x (N, C)"""
+
+    def forward(self, x):
+        return F.softmin(x, self.dim)
+
+
+class GLU(Softmax):
+    """y = a sigmoid(b), a and b the left and right half of the columns of x (N, 2 H). Dauphin et al. 2017, arXiv:1612.08083"""
+
+    def __init__(self, dim=-1):
+        super().__init__(dim)
+
+    def forward(self, x):
+        return F.glu(x, self.dim)

@@ -3,7 +3,10 @@ import functools
 
 import numpy as np
 
-from . import eager_ops, ops, random, root
+from . import eager_ops, ops
+from .calls import above, drawn, not_negative
+from .calls import real as _real
+from .layer_functions import *  # noqa: F403
 from .loss_functions import (  # noqa: F401
     gaussian_nll_loss,
     hinge_embedding_loss,
@@ -16,7 +19,7 @@ from .loss_functions import (  # noqa: F401
 )
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from .sparse import is_sparse, sparse_rows
-from .tensor import Tensor, apply, as_real, as_tensor, wrap
+from .tensor import Tensor, apply, as_tensor, wrap
 
 # operations without attributes: one of each is enough
 _LINEAR, _ADD, _SUBTRACT, _MULTIPLY, _DIVIDE = ops.Linear(), ops.Add(), ops.Subtract(), ops.Multiply(), ops.Divide()
@@ -34,13 +37,6 @@ def linear(input, weight, bias=None):
 
 
 _activation = functools.cache(ops.Activation)  # of those without a parameter
-
-
-def _real(input):
-    x = as_tensor(input)
-    if x.dtype.kind != "f":
-        x = as_tensor(as_real(x, None).astype(np.float32))
-    return x
 
 
 def sigmoid(input):
@@ -68,9 +64,11 @@ def elu(input, alpha=1.0):
     return apply(ops.Activation("elu", not_negative("alpha", alpha)), _real(input))
 
 
-def gelu(input):
-    """x Φ(x), Φ the normal distribution"""
-    return apply(_activation("gelu"), _real(input))
+def gelu(input, approximate="none"):
+    """x Φ(x), Φ the normal distribution; approximate="tanh": x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x³))) / 2"""
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"approximate must be 'none' or 'tanh', got {approximate!r}")
+    return apply(_activation("gelu" if approximate == "none" else "gelu_tanh"), _real(input))
 
 
 def silu(input):
@@ -78,9 +76,11 @@ def silu(input):
     return apply(_activation("silu"), _real(input))
 
 
-def softplus(input):
-    """log(1 + exp(x))"""
-    return apply(_activation("softplus"), _real(input))
+def softplus(input, beta=1.0, threshold=20.0):
+    """log(1 + exp(beta x)) / beta where beta x <= threshold, x above; with beta=1, threshold=20 it is exact everywhere"""
+    if (beta, threshold) == (1, 20):
+        return apply(_activation("softplus"), _real(input))
+    return apply(ops.Activation("softplus_beta", above("beta", beta, 0), threshold), _real(input))
 
 
 def softmax(input, dim=1):
@@ -95,28 +95,12 @@ def identity(input):
     return as_tensor(input)
 
 
-def not_negative(name, value):
-    """`value`, which must be >= 0: the derivative is read from the output, whose sign must be the input's."""
-    if not value >= 0:
-        raise ValueError(f"{name} must be >= 0, got {value!r}")
-    return value
-
-
 def dropout(input, p=0.5, training=True):
     """x / (1 - p) where kept, 0 where dropped, in training; x otherwise"""
     if not 0 <= p <= 1:
         raise ValueError(f"p must lie in 0..1, got {p!r}")
     x = _real(input)
-    if not training or p == 0:
-        return x
-    if x.traced:
-        return apply(ops.Dropout(p), x)
-    running = root.current()
-    place, running.place = running.place, running.place + 1
-    if x.ndim != 2:
-        flat = apply(eager_ops.Reshape((1, -1) if x.ndim < 2 else (x.shape[0], -1)), x)
-        return apply(eager_ops.Reshape(x.shape), apply(ops.Dropout(p, random.eager_seed(), place, running.step), flat))
-    return apply(ops.Dropout(p, random.eager_seed(), place, running.step), x)
+    return x if not training or p == 0 else drawn(ops.Dropout(p), x)
 
 
 def _scalar(value):

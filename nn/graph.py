@@ -4,7 +4,8 @@ import sys
 
 import numpy as np
 
-from . import ops, root
+from . import root
+from .buffer import Buffer
 from .parameter import Parameter
 from .tensor import Tensor
 
@@ -116,12 +117,12 @@ class Graph:
         if not op.planned:
             raise TraceError(f"the operation {op.name} cannot be part of a plan")
         for t in inputs:
-            if t is not None and not isinstance(t, (Symbol, Parameter)):
+            if t is not None and not isinstance(t, (Symbol, Parameter, Buffer)):
                 raise TraceError(f"the operation {op.name} takes a constant array; make it a Parameter with requires_grad=False")
         shape = op.shape(*[None if t is None else t.shape for t in inputs])
         if len(shape) != 2 or shape[0] is not BATCH:
             raise TraceError(f"the operation {op.name} gives shape {shape} instead of (N, width)")
-        if isinstance(op, ops.Dropout):
+        if op.random:
             op.place = self.places
             self.places += 1
         out = self._symbol(shape, any(t is not None and t.requires_grad for t in inputs))
@@ -129,6 +130,28 @@ class Graph:
         self.nodes.append(node)
         self.makers[out.index] = node
         return out
+
+    def check_batches(self, rows, batch):
+        """Raise ValueError where some batch of `rows` rows in batches of `batch` has one row, and an operation needs more."""
+        if rows and (batch == 1 or rows % batch == 1) and any(getattr(n.op, "needs_rows", False) for n in self.nodes):
+            which = "batches of 1 row" if batch == 1 else f"a last batch of 1 row ({rows} rows in batches of {batch})"
+            raise ValueError(f"batch norm needs more than 1 row per batch in training, got {which}: choose another batch_size")
+
+    def looks_at_data(self):
+        """Whether some operation needs more of its data than finite numbers of the right shape: indices, or several rows."""
+        return any(hasattr(n.op, "absent") or getattr(n.op, "needs_rows", False) for n in self.nodes)
+
+    def index_columns(self):
+        """(input, columns start..stop, rows of the table, whether -1 is allowed) of every embedding that reads an input."""
+        for node in self.nodes:
+            if not hasattr(node.op, "absent"):
+                continue
+            source, start, width = node.inputs[0], 0, node.inputs[0].shape[1]
+            while self.makers.get(source.index) and self.makers[source.index].op.name == "slice":
+                start += self.makers[source.index].op.start
+                source = self.makers[source.index].inputs[0]
+            if source.index < len(self.inputs):
+                yield source.index, start, start + width, node.inputs[1].shape[0], node.op.absent
 
     def describe(self, names):
         """The graph as JSON-able data; names: id of a parameter -> its name."""

@@ -6,6 +6,7 @@ from . import init
 from .dtype import real_dtype
 from .module import Module
 from .parameter import Parameter
+from .tensor import as_tensor
 
 
 class Linear(Module):
@@ -92,6 +93,50 @@ class Sequential(Module):
         self._modules[str(len(self))] = module
         self._changes[0] += 1
         return self
+
+
+class Residual(Sequential):
+    """y = x + f(x), f being the modules one after the other; f must keep the width of x. He et al. 2016, arXiv:1512.03385
+
+    Where widths differ, a projection is yours to write: a Module whose forward is self.project(x) + self.f(x).
+    """
+
+    def forward(self, x):
+        y = super().forward(x)
+        if y.shape != as_tensor(x).shape:
+            raise ValueError(f"Residual: f(x) must have the shape of x, {x.shape}, got {y.shape}; project x in a Module of your own")
+        return F.add(as_tensor(x), y)
+
+
+class Flatten(Module):
+    """(N, ...) -> (N, features); nothing to do in a plan, where everything is (N, features)"""
+
+    def forward(self, x):
+        return F.flatten(x)
+
+    def config(self):
+        return {}
+
+
+class GaussianNoise(Module):
+    """y = x + std z in training, z standard normal for each element; y = x in evaluation. Noise on inputs or hidden values regularises.
+
+    Counter-based: z is a function of (seed, place, step, element). Bishop 1995, "Training with noise is equivalent to Tikhonov
+    regularization".
+    """
+
+    def __init__(self, std=0.1):
+        super().__init__()
+        self.std = float(F.not_negative("std", std))
+
+    def forward(self, x):
+        return F.gaussian_noise(x, self.std, self.training)
+
+    def config(self):
+        return {"std": self.std}
+
+    def extra_repr(self):
+        return f"std={self.std}"
 
 
 class ModuleList(Module):

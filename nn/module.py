@@ -4,6 +4,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from . import root
+from .buffer import Buffer
 from .dtype import real_dtype
 from .parameter import Parameter
 from .store import Store
@@ -17,31 +18,33 @@ class Module:
 
     def __init__(self):
         object.__setattr__(self, "_parameters", {})
+        object.__setattr__(self, "_buffers", {})
         object.__setattr__(self, "_modules", {})
         self.training = True
         self.forwards = 0
 
     def __setattr__(self, name, value):
-        if isinstance(value, (Parameter, Module)):
+        own = [self.__dict__.get(table, {}) for table in ("_parameters", "_buffers", "_modules")]
+        if isinstance(value, (Parameter, Buffer, Module)):
             if "_parameters" not in self.__dict__:
                 raise AttributeError(f"call super().__init__() before {name} is set")
-            self._parameters.pop(name, None)
-            self._modules.pop(name, None)
-            (self._parameters if isinstance(value, Parameter) else self._modules)[name] = value
-        elif name in self.__dict__.get("_parameters", ()) or name in self.__dict__.get("_modules", ()):
+            for table in own:
+                table.pop(name, None)
+            own[0 if isinstance(value, Parameter) else 1 if isinstance(value, Buffer) else 2][name] = value
+        elif any(name in table for table in own):
             if value is not None:
-                raise TypeError(f"{name} must be a Parameter, a Module or None, got {type(value).__name__} "
-                                "(Parameter.copy_ writes values)")
-            self._parameters.pop(name, None)
-            self._modules.pop(name, None)
+                raise TypeError(f"{name} must be a Parameter, a Buffer, a Module or None, got {type(value).__name__} "
+                                "(copy_ writes values)")
+            for table in own:
+                table.pop(name, None)
         object.__setattr__(self, name, value)
         if name not in ("training", "forwards"):  # these are not part of a trace: train and eval are traced apart
             self._changes[0] += 1
 
     def __delattr__(self, name):
         self._changes[0] += 1
-        self._parameters.pop(name, None)
-        self._modules.pop(name, None)
+        for table in (self._parameters, self._buffers, self._modules):
+            table.pop(name, None)
         object.__delattr__(self, name)
 
     def __call__(self, *inputs, **kwargs):
@@ -86,6 +89,39 @@ class Module:
                 seen.add(id(p))
                 yield name, p
 
+    def register_buffer(self, name, value):
+        """Keep an array that is not trained under `name`: None, a Buffer, or numbers that become one."""
+        setattr(self, name, value if value is None or isinstance(value, Buffer) else Buffer(value))
+
+    def named_buffers(self):
+        """(name, buffer), each buffer once, under its first name."""
+        seen = set()
+        for name, b in self._all_buffers():
+            if id(b) not in seen:
+                seen.add(id(b))
+                yield name, b
+
+    def buffers(self):
+        """The buffers, each once."""
+        return (b for _, b in self.named_buffers())
+
+    def state_names(self):
+        """id -> first name, of every parameter and buffer."""
+        return {id(t): name for name, t in reversed(list(self._all_state()))}
+
+    def _all_buffers(self, prefix=""):
+        for name, b in self._buffers.items():
+            yield prefix + name, b
+        for name, module in self._modules.items():
+            yield from module._all_buffers(f"{prefix}{name}.")
+
+    def _all_state(self, prefix=""):
+        """Parameters and buffers in the order of PyTorch's state_dict."""
+        for name, t in (*self._parameters.items(), *self._buffers.items()):
+            yield prefix + name, t
+        for name, module in self._modules.items():
+            yield from module._all_state(f"{prefix}{name}.")
+
     def _all_names(self, prefix=""):
         for name, p in self._parameters.items():
             yield prefix + name, p
@@ -97,15 +133,15 @@ class Module:
         return (p for _, p in self.named_parameters())
 
     def state_dict(self):
-        """Name -> array (a copy), PyTorch's names and layouts; a shared parameter stands under each of its names."""
-        return {name: np.array(p.numpy()) for name, p in self._all_names()}
+        """Name -> array (a copy) of parameters and buffers, PyTorch's names and layouts; what is shared stands under each name."""
+        return {name: np.array(p.numpy()) for name, p in self._all_state()}
 
     def load_state_dict(self, state, strict=True):
-        """Write the arrays of `state` into the parameters, converting their dtype.
+        """Write the arrays of `state` into the parameters and buffers, converting their dtype.
 
         strict: names must agree. Shapes are checked before anything is written; raises KeyError or ValueError naming what differs.
         """
-        own = dict(self._all_names())
+        own = dict(self._all_state())
         missing, unexpected = [n for n in own if n not in state], [n for n in state if n not in own]
         if strict and (missing or unexpected):
             raise KeyError(f"state_dict does not fit: missing {missing}, unexpected {unexpected}")
@@ -138,10 +174,13 @@ class Module:
             p.grad = None
 
     def to(self, dtype):
-        """Convert all parameters to `dtype`, in place, with their gradients and optimizer states."""
+        """Convert all parameters to `dtype`, in place, with their gradients and optimizer states, and all buffers but counters."""
         dtype = real_dtype(dtype)
         if any(p.dtype != dtype for p in self.parameters()):
             Store.converted(self.parameters(), dtype)
+        for b in self.buffers():
+            if b.kind == "real" and b.dtype != dtype:
+                b.convert(dtype)
         return self
 
     def double(self):

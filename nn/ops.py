@@ -6,6 +6,7 @@ per input, None where `needs` says nobody asks; it may return dout itself, so no
 """
 import numpy as np
 
+from ..kernels.reference.maps import MAPS
 from .sparse import SparseRows
 
 
@@ -14,6 +15,8 @@ class Op:
 
     name = ""
     planned = True  # whether a plan can hold it
+    kept = ()
+    random = False  # whether it draws numbers: it then has p or the like, and `seed`, `place`, `step`
 
     def attributes(self):
         """What the constructor needs to make it again."""
@@ -29,6 +32,10 @@ class Op:
     def backward_pair(self, t, *arguments):
         """backward on arrays and their tangents."""
         return self.backward(t, *arguments)
+
+    def keeps(self, *shapes):
+        """[(shape, kind)] of what the forward pass writes for the backward pass, into self.kept; kind "real" or "int"."""
+        return ()
 
 
 class Linear(Op):
@@ -62,13 +69,13 @@ class Linear(Op):
         return dx, dw, db
 
 
-FROM_INPUT = ("gelu", "silu")
+FROM_INPUT = ("gelu", "silu", *MAPS)
 """Activations whose derivative is computed from their input; all others from their output."""
 
-WITH_ALPHA = {"leaky_relu": 0.01, "elu": 1.0}
-"""Activations with a parameter, and its default."""
+PARAMETERS = {"leaky_relu": (0.01,), "elu": (1.0,), **{name: row.defaults for name, row in MAPS.items()}}
+"""Activations with parameters, alpha and beta, and their defaults."""
 
-ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "softplus", "gelu", "silu", "softmax")
+ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "softplus", "gelu", "silu", "softmax", "log_softmax", *MAPS)
 
 
 class Activation(Op):
@@ -76,20 +83,25 @@ class Activation(Op):
 
     name = "activation"
 
-    def __init__(self, function, alpha=None):
+    def __init__(self, function, alpha=None, beta=None):
         if function not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {function!r}")
+        takes = len(PARAMETERS.get(function, ()))
+        if (alpha is not None and takes < 1) or (beta is not None and takes < 2):
+            raise ValueError(f"{function} has {takes} parameters, got alpha={alpha!r}, beta={beta!r}")
         self.function = function
-        self.alpha = WITH_ALPHA.get(function) if alpha is None else float(alpha)
-        self.scalars = () if self.alpha is None else (self.alpha,)
+        self.scalars = tuple(default if given is None else float(given)
+                             for given, default in zip((alpha, beta), PARAMETERS.get(function, ())))
+        self.alpha, self.beta = (*self.scalars, None, None)[:2]
         self.forward_name, self.backward_name = f"{function}_forward", f"{function}_backward"
 
     def attributes(self):
-        return {"function": self.function, "alpha": self.alpha}
+        beta = {} if self.beta is None else {"beta": self.beta}
+        return {"function": self.function, "alpha": self.alpha, **beta}
 
     def shape(self, x):
-        if self.function == "softmax" and len(x) != 2:
-            raise ValueError(f"softmax needs an input of shape (N, C), got {x}")
+        if self.function in ("softmax", "log_softmax") and len(x) != 2:
+            raise ValueError(f"{self.function} needs an input of shape (N, C), got {x}")
         return x
 
     def forward(self, k, y, x):
@@ -263,7 +275,7 @@ class Slice(Op):
 class Dropout(Op):
     """y = x / (1 - p) where kept, 0 where dropped; the mask is a function of (seed, place, step) and the element's own place"""
 
-    name = "dropout"
+    name, random = "dropout", True
 
     def __init__(self, p, seed=None, place=None, step=None):
         self.p, self.seed, self.place, self.step = float(p), seed, place, step

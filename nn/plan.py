@@ -3,8 +3,8 @@ import numpy as np
 
 from .. import kernels
 from ..kernels import record as R
+from . import buffer
 from .backward import backpropagate
-from .ops import Dropout
 from .recorder import BATCH, Buffer, Recorder, Slot
 from .schedule import assign_phases, drop_unread, fuse_activations, place_buffers, share_columns
 from .sparse import SparseRows, cut_count
@@ -45,11 +45,11 @@ class Plan:
     With `gradients`, parameters, instead of an optimizer a step ends when their gradients stand in the flat vector; with `total` they
     are added up over the steps in the space TOTAL, each times the column "share" of the table. norms: write the norm of every step's
     gradient, before clipping, to the space NORMS. penalized: parameters whose sum of squares is written to the stream SQUARES before
-    each step.
+    each step. mixup: the label smoothing of mixed classes, or None: batches are not mixed.
     """
 
     def __init__(self, graph, store, book, rows, data, loss=None, optimizer=None, seed=0, emit=True, fused=True,
-                 clip_norm=None, gradients=(), total=False, clip_value=0.0, averages=False, norms=False, penalized=()):
+                 clip_norm=None, gradients=(), total=False, clip_value=0.0, averages=False, norms=False, penalized=(), mixup=None):
         self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
         if norms and clip_norm is None:
             clip_norm = LARGEST
@@ -58,6 +58,8 @@ class Plan:
         self._buffers, self._packs, self.trained = {}, {}, []
         recorder = Recorder(self.dtype)
         self._read_data(recorder, data)
+        if mixup is not None:
+            self._mix(recorder, data, mixup)
         self._forward(recorder)
         calls = recorder.calls
         if loss is not None:
@@ -130,19 +132,40 @@ class Plan:
             k.gather_spans(Buffer((0, 2), "int", (R.INPUT + i, 0)), order, rows)
         return SparseBuffers(rows, Buffer((0,), "int", (R.COLUMNS + i, 0)), Buffer((0,), "real", (R.VALUES + i, 0)), width)
 
+    def _mix(self, k, data, smoothing):
+        """Inputs and targets of the batch mixed with those of the batch turned round, by the share of the step."""
+        if data.sparse:
+            raise ValueError("X is sparse, which mixup does not take; it needs X.toarray()")
+        if next(self.graph.index_columns(), None) is not None:
+            raise ValueError("mixup cannot be combined with an embedding of the inputs: an index between two others names another row")
+        for symbol in self.graph.inputs:
+            x = self._buffers[symbol.index]
+            self._buffers[symbol.index] = Buffer(x.shape)
+            k.mix_rows(x, self._buffers[symbol.index], Slot("mixup"))
+        target, width = self.target, self.graph.output.shape[1] if data.targets == "int" else data.targets
+        self.target = Buffer((BATCH, width))
+        if data.targets == "int":
+            k.mix_labels(target, self.target, Slot("mixup"), smoothing)
+        else:
+            k.mix_rows(target, self.target, Slot("mixup"))
+
     def _array_of(self, t):
         if t.traced:
             return self._buffers[t.index]
+        if isinstance(t, buffer.Buffer):
+            return Buffer(t.shape, t.kind, (R.BUFFERS_SPACE, self.store.buffer_place(t)))
         return Buffer(t.shape, "real", (R.PARAMETERS, t._offset * self.dtype.itemsize))
 
     def _forward(self, k):
         for node in self.graph.nodes:
-            if isinstance(node.op, Dropout):
+            if node.op.random:
                 node.op.seed, node.op.step = self.seed, Slot("step")
             out = self._buffers[node.out.index] = Buffer(node.out.shape)
             arrays = [None if t is None else self._array_of(t) for t in node.inputs]
             if node.op.name != "linear" and any(isinstance(a, SparseRows) for a in arrays):
                 raise ValueError(f"X is sparse, which only Linear takes as its input; {node.op.name} needs X.toarray()")
+            shapes = [None if t is None else t.shape for t in node.inputs]
+            node.op.kept = [Buffer(*kept) for kept in node.op.keeps(*shapes)]
             node.op.forward(k, out, *arrays)
         if isinstance(self._buffers[self.graph.output.index], SparseRows):
             raise ValueError("X is sparse, and the model hands it on as it is; it needs X.toarray()")
@@ -152,7 +175,12 @@ class Plan:
         z = self._buffers[self._loss_input.index]
         l, dz = Buffer((BATCH,)), Buffer(z.shape)
         op.rows(k, z, self.target, self.weight, l, dz)
-        k.mean_loss(l, self.weight, Buffer((2,), "f64", (R.RESULT, 16)))
+        loss = k.mean_loss(l, self.weight, Buffer((2,), "f64", (R.RESULT, 16)))
+        running = [call for call in k.calls if call.name == "running_update"]
+        for call in running:  # statistics that a forward keeps change once the loss is known to be finite, like weights
+            k.calls.remove(call)
+            k.calls.append(call)
+            call.after = [loss]
         return dz
 
     def _squares(self, k, params):
@@ -203,7 +231,7 @@ class Plan:
         for p in self._sparse_weights():
             if p in updates:
                 pack, producer = k.linear_pack(self._array_of(p), self._packed(p)), updates[p][0]
-                if producer.then[0] is not None:
+                if producer is not None and producer.then[0] is not None:
                     producer.then[2], pack.chained = pack, True
         if self.averages:
             whole = (self.store.size,)
@@ -286,7 +314,8 @@ class Plan:
         training plan also the gradients that are written down (a fused update leaves none) and the snapshot that a fit keeps of
         parameters and optimizer state."""
         vectors = sum(v.nbytes for name, v in self.store.vectors.items() if name != "grad")
-        kept = sum(t.arrays[0].elements(0) for t in self.calls if t.name.endswith("_update") and not t.chained)
+        kept = sum(t.arrays[0].elements(0) for t in self.calls
+                   if t.name.endswith("_update") and t.name != "running_update" and not t.chained)
         packed = self.store.packed.nbytes if self.store.packed is not None else 0
         arena = self.arena_bytes + sum(room.nbytes for room in self._rooms.values())
         held = {"arena": arena, "parameters": vectors, "packed": packed, "gradients": kept * self.dtype.itemsize,
@@ -313,6 +342,7 @@ class Plan:
         full = [None] * R.SPACES
         full[R.ARENA], full[R.PARAMETERS], full[R.GRADIENTS] = self.arena, self.store.vectors["data"], self.store.vectors["grad"]
         full[R.PACKED], full[R.CONSTANTS] = self.store.packed, self.constants
+        full[R.BUFFERS_SPACE] = self.store.vectors.get("buffers")
         for space, array in spaces.items():
             full[space] = array
         return full

@@ -36,6 +36,10 @@ class Buffer:
         """What tells whether two buffers are the same memory."""
         return self.place if self.place is not None else id(self)
 
+    def reshape(self, *shape):
+        """The same memory: a record does not know shapes."""
+        return self
+
     def elements(self, rows):
         """Elements for a batch of `rows`."""
         count = 1
@@ -87,9 +91,9 @@ class Call:
     def uses(self):
         """(buffer, owner, written) of every array: `owner` says which part of it one thread touches.
 
-        "rows" its rows, "columns" its columns of a layer, "outputs" and "inputs" its rows and columns of a weight, "flat n" its share
-        of n elements, "mine" room of its own, "one" all of it by one thread alone, "all" more than a thread's own. Two uses with the
-        same owner, other than "all", are by the same thread.
+        "rows" its rows, "columns" its columns of a layer, "columns n" its share of n columns that sums go over, "outputs" and "inputs"
+        its rows and columns of a weight, "flat n" its share of n elements, "mine" room of its own, "one" all of it by one thread alone,
+        "all" more than a thread's own. Two uses with the same owner, other than "all", are by the same thread.
         """
         for a, b in zip(self.spec.arrays, self.arrays):
             if b is not None:
@@ -105,6 +109,8 @@ class Call:
             return "rows" if by_rows else "all"
         if self.name == "linear_backward_weight":
             return {"dy": "columns", "x": "all"}.get(array.name, "outputs")
+        if self.over == "outputs" and not self.name.startswith(("linear_", "sparse_")):
+            return f"columns {self.dims[2]}"
         return {"outputs": "outputs", "flat": f"flat {self.dims[0]}", "all": "one"}[self.over]
 
     def flops(self, rows):

@@ -16,7 +16,8 @@ def aligned(size, dtype):
 
 
 class Store:
-    """Vectors over the same segments. vectors["data"] and ["grad"] always; optimizers add theirs under "<their id>/<name>".
+    """Vectors over the same segments. vectors["data"] and ["grad"] always; optimizers add theirs under "<their id>/<name>". Beside
+    them, vectors["buffers"]: bytes, the buffers of the modules, each on a cache line of its own.
 
     Every parameter begins on a cache line; the gaps hold zeros. `version` counts writes from outside a plan; `escaped` tells that
     a writable view was handed out, so that nobody can know of every write.
@@ -40,6 +41,7 @@ class Store:
             size += -(-p.size // step) * step
         self.size = size
         self.vectors = {"data": aligned(size, self.dtype), "grad": aligned(size, self.dtype)}
+        self.buffers = []
         for p, offset in zip(params, offsets):
             self._adopt(p, offset)
 
@@ -60,7 +62,7 @@ class Store:
         if old is not None:
             self.escaped |= old.escaped
             for name, vector in old.vectors.items():
-                if name != "data":
+                if name not in ("data", "buffers"):
                     self.vector(name)[here] = vector[old_offset:old_offset + p.size]
         elif p._has_grad:
             self.vectors["grad"][here] = p._grad_array.reshape(-1)
@@ -78,6 +80,20 @@ class Store:
         """Whether all parameters are finite."""
         return bool(np.isfinite(self.vectors["data"]).all())
 
+    def buffer_place(self, buffer):
+        """Byte offset of `buffer` in vectors["buffers"], where it stands in its own dtype; a new one moves in behind the others."""
+        if buffer._store is not self:
+            held = self.vectors.get("buffers", np.empty(0, np.uint8))
+            grown = aligned(held.size - (-buffer._array.nbytes // ALIGNMENT) * ALIGNMENT, np.uint8)
+            grown[:held.size] = held
+            self.vectors["buffers"] = grown
+            self.buffers = [b for b in self.buffers if b._store is self]
+            for b in self.buffers:
+                b.rehome(b._array, self, b._offset)
+            buffer.rehome(buffer._array, self, held.size)
+            self.buffers.append(buffer)
+        return buffer._offset
+
     def segment(self, name, p):
         """The part (P,) of vector `name` that belongs to parameter p."""
         return self.vector(name)[p._offset:p._offset + p.size]
@@ -87,7 +103,7 @@ class Store:
         """A store of `dtype` into which `params` move with all their vectors, rounded."""
         params = list(dict.fromkeys(params))
         old = cls.of(params)
-        held = {(name, p): np.array(old.segment(name, p)) for name in old.vectors for p in params}
+        held = {(name, p): np.array(old.segment(name, p)) for name in old.vectors if name != "buffers" for p in params}
         had = {p: p._has_grad for p in params}
         for p in params:
             p.convert(dtype)

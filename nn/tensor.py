@@ -2,6 +2,7 @@
 import itertools
 import threading
 from contextlib import contextmanager
+from copy import copy
 
 import numpy as np
 
@@ -186,7 +187,14 @@ def apply(op, *inputs):
             wanted |= t.requires_grad
         arrays.append(array)
         shapes.append(shape)
-    out = np.empty(op.shape(*shapes), arrays[0].dtype)
+    dtype = arrays[0].dtype
+    if dtype.kind != "f":  # indices
+        dtype = next((a.dtype for a in arrays if a is not None and a.dtype.kind == "f"), dtype)
+    out = np.empty(op.shape(*shapes), dtype)
+    kept = op.keeps(*shapes)
+    if kept:  # room of this call's own: the operation of a saved graph is called many times
+        op = copy(op)
+        op.kept = [np.empty(shape, np.int64 if kind == "int" else dtype) for shape, kind in kept]
     op.forward(kernels.get(), out, *arrays)
     result = wrap(out)
     if wanted and _mode.grad:

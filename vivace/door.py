@@ -27,7 +27,7 @@ class Door:
     def of(cls, trainer, arrays):
         """The door that the next call like this one may take; None where there can be none."""
         plan = trainer._prediction_plan([a.shape[1] for a in arrays])
-        usable = len(arrays) == 1 and not plan.columns and hasattr(plan.book, "ready_rows")
+        usable = len(arrays) == 1 and not plan.columns and not plan.graph.looks_at_data() and hasattr(plan.book, "ready_rows")
         return cls(trainer, plan, arrays[0].shape[1]) if usable else None
 
     def __init__(self, trainer, plan, columns):

@@ -8,17 +8,16 @@ import numpy as np
 from . import adversarial
 from .files import FORMAT, FileError, count, number, parse, seal, seed, typed, write_whole
 from .history import History
-from .nn import activations, layers, losses, no_grad, optim
+from .nn import activations, embedding, layers, losses, no_grad, normalisation, optim
+from .nn.buffer import Buffer
 from .nn.graph import trace
 from .nn.graph_module import GraphModule
 from .nn.optim import lr_scheduler
 from .nn.parameter import Parameter
 from .trainer import Trainer
 
-MODULES = {cls.__name__: cls for cls in (
-    layers.Linear, layers.Dropout, layers.Sequential, activations.Identity, activations.Sigmoid, activations.Tanh,
-    activations.ReLU,
-    activations.LeakyReLU, activations.ELU, activations.GELU, activations.SiLU, activations.Softplus, activations.Softmax)}
+MODULES = {name: cls for room in (layers, activations, normalisation, embedding) for name, cls in vars(room).items()
+           if isinstance(cls, type) and cls.__module__ == room.__name__ and name[0] != "_" and cls is not layers.ModuleList}
 """Modules that a file may name; anything else is saved as its graph."""
 
 SCHEDULERS = {
@@ -39,17 +38,25 @@ ARGUMENTS = {"option": str, "mode": str, "threshold_mode": str, "monitor": (None
              **dict.fromkeys(("step_size", "total_iters", "T_max", "T_0", "T_mult", "patience", "cooldown"), count)}
 """Types of what they take, where it is not a number."""
 
+SIZES = {"Linear": ("out_features", "in_features"), "Embedding": ("num_embeddings", "embedding_dim"),
+         "EmbeddingBag": ("num_embeddings", "embedding_dim"), "BatchNorm1d": ("num_features",), "LayerNorm": ("normalized_shape",),
+         "RMSNorm": ("normalized_shape",), "PReLU": ("num_parameters",)}
+"""Modules that have arrays: which of their options are the shape of their weight (or running mean)."""
+
+OPTIONAL = ("BatchNorm1d", "LayerNorm", "RMSNorm")
+"""Those of them that may have no array at all."""
+
 SIMPLE = (str, bool, number, None)
 GRAPH = {"inputs": [count], "output": count,
          "nodes": [{"op": str, "attributes": {str: SIMPLE}, "inputs": [(count, str, None)], "out": count}]}
 DESCRIPTION = {
-    "format": count, "dtype": str, "training": bool, "frozen": [str],
+    "format": count, "dtype": str, "training": bool, "frozen": [str], "buffers": [str],
     "model": ({"module": dict, "aliases": {str: str}}, {"graphs": {"train": GRAPH, "eval": GRAPH}, "aliases": {str: str}}),
     "loss": {"name": str, "config": {str: (*SIMPLE, [number])}},
     "optimizer": {"name": str, "steps": {str: count}, "groups": [{str: (*SIMPLE, [number], [str])}]},
     "scheduler": (None, {"name": str, "config": {str: (*SIMPLE, [number])}, "state": {str: (number, [number])}}),
     "trainer": {"seed": seed, "scheduler_interval": str, "clip_grad_norm": (None, number), "clip_grad_value": (None, number),
-                "accumulate": count, "ema_decay": (None, number), "l2_penalty": (None, number),
+                "accumulate": count, "ema_decay": (None, number), "l2_penalty": (None, number), "mixup": (None, number),
                 "num_threads": (None, count), "backend": (None, str)},
     "adversarial": (None, {"name": str, "config": {str: (*SIMPLE, [number])}}),
     "metrics": [str], "functions": [str], "callbacks": [{"name": str, "state": dict}],
@@ -78,14 +85,14 @@ Trainer.save = save
 def describe(trainer):
     """(arrays by name, JSON-able description) of a trainer; ValueError names what no file can hold."""
     model, store, optimizer = trainer.model, trainer.store, trainer.optimizer
-    names = {id(p): name for name, p in model.named_parameters()}
+    names = model.state_names()
     if any(id(p) not in names for p in optimizer.steps):
         raise ValueError("the optimizer holds a parameter that is not the model's, so the trainer cannot be saved")
     for what, held, table in (("loss", trainer.loss, losses.TABLE), ("optimizer", optimizer, optim.TABLE)):
         if table.get(type(held).__name__) is not type(held):
             raise ValueError(f"{what} must be one of {', '.join(table)} to be saved, got {type(held).__name__}")
     optimizer.home()
-    tensors = {f"model.{name}": np.array(p.numpy()) for name, p in model.named_parameters()}
+    tensors = {f"model.{name}": np.array(p.numpy()) for named in (model.named_parameters(), model.named_buffers()) for name, p in named}
     for p in optimizer.steps:
         for s in optimizer.states_of(p):
             tensors[f"optimizer.{s}.{names[id(p)]}"] = store.segment(f"{optimizer._id}/{s}", p).reshape(p.shape).copy()
@@ -101,6 +108,7 @@ def describe(trainer):
     return tensors, {
         "format": FORMAT, "dtype": str(store.dtype), "model": _model(trainer, names), "training": model.training,
         "frozen": [name for name, p in model.named_parameters() if not p.requires_grad],
+        "buffers": [name for name, _ in model.named_buffers()],
         "loss": {"name": type(trainer.loss).__name__, "config": trainer.loss.config()},
         "optimizer": {"name": type(optimizer).__name__, "steps": {names[id(p)]: t for p, t in optimizer.steps.items()},
                       "groups": [{k: [names[id(p)] for p in v] if k == "params" else v for k, v in g.items()}
@@ -108,7 +116,7 @@ def describe(trainer):
         "scheduler": _scheduler(trainer.scheduler),
         "trainer": {"seed": trainer.seed, "scheduler_interval": trainer.scheduler_interval,
                     "clip_grad_norm": trainer.clip_grad_norm, "clip_grad_value": trainer.clip_grad_value,
-                    "accumulate": trainer.accumulate, "ema_decay": trainer.ema_decay,
+                    "accumulate": trainer.accumulate, "ema_decay": trainer.ema_decay, "mixup": trainer.mixup,
                     "l2_penalty": trainer.penalty and trainer.penalty.alpha,
                     "num_threads": trainer.num_threads, "backend": trainer.backend},
         "adversarial": _adversarial(trainer.adversarial),
@@ -129,7 +137,7 @@ def _list(value):
 
 def _model(trainer, names):
     model = trainer.model
-    aliases = {name: names[id(p)] for name, p in model._all_names() if name != names[id(p)]}
+    aliases = {name: names[id(p)] for name, p in model._all_state() if name != names[id(p)]}
     if isinstance(model, GraphModule):
         return {"graphs": model.graphs, "aliases": aliases}
     if _known(model):
@@ -147,7 +155,7 @@ def _known(module):
 
 def _tree(module):
     if isinstance(module, layers.Sequential):
-        return {"name": "Sequential", "children": [_tree(child) for child in module.children()]}
+        return {"name": type(module).__name__, "children": [_tree(child) for child in module.children()]}
     return {"name": type(module).__name__, "config": module.config()}
 
 
@@ -250,9 +258,11 @@ class _Arrays:
         self.taken.add(name)
         return array
 
-    def named(self, prefix):
-        """{rest of the name: array} of those whose name begins with `prefix`."""
-        return {name.removeprefix(prefix): self.take(name) for name in sorted(self.tensors) if name.startswith(prefix)}
+    def model(self, buffers):
+        """{name: array} of the model's parameters and `buffers`, of which those of int64 are counters."""
+        names = {name: name.removeprefix("model.") for name in sorted(self.tensors) if name.startswith("model.")}
+        counts = {name for name in names if names[name] in buffers and self.tensors[name].dtype == np.int64}
+        return {short: self.take(name, dtype=np.int64 if name in counts else None) for name, short in names.items()}
 
     def all_taken(self):
         left = sorted(set(self.tensors) - self.taken)
@@ -268,7 +278,7 @@ def _named(table, what, name):
 
 def _fill(d, arrays, given):
     model = _make_model(d, arrays) if given is None else given
-    held = arrays.named("model.")
+    held = arrays.model(d["buffers"])
     state = {**held, **{alias: held[name] for alias, name in d["model"]["aliases"].items()}}
     try:
         model.to(arrays.dtype)
@@ -276,6 +286,8 @@ def _fill(d, arrays, given):
     except (KeyError, ValueError) as error:
         raise (FileError if given is None else _Misfit)(f"model and arrays do not fit: {error.args[0]}") from error
     params = dict(model.named_parameters())
+    if {name for name, _ in model.named_buffers()} != set(d["buffers"]):
+        raise (FileError if given is None else _Misfit)(f"model and arrays do not fit: its buffers are {', '.join(d['buffers']) or 'none'}")
     for name, p in params.items():
         p.requires_grad_(name not in d["frozen"])
     if not set(d["frozen"]) <= set(params):
@@ -285,10 +297,10 @@ def _fill(d, arrays, given):
 
 
 def _make_model(d, arrays):
-    held, described = arrays.named("model."), d["model"]
+    held, described = arrays.model(d["buffers"]), d["model"]
     if "module" in described:
         return _make_module(described["module"], held, "")
-    parameters = {name: Parameter(a) for name, a in held.items()}
+    parameters = {name: Buffer(a) if name in d["buffers"] else Parameter(a) for name, a in held.items()}
     parameters |= {alias: parameters[name] for alias, name in described["aliases"].items()}
     model = GraphModule(described["graphs"], parameters)
     with no_grad():  # no rows: shapes and attributes are checked by the operations themselves
@@ -300,18 +312,23 @@ def _make_model(d, arrays):
 
 
 def _make_module(tree, held, prefix):
-    if not isinstance(tree, dict) or tree.get("name") != "Sequential":
+    if not isinstance(tree, dict) or tree.get("name") not in ("Sequential", "Residual"):
         typed(tree, LEAF, "module")
         cls = _named(MODULES, "module", tree["name"])
-        if cls is layers.Linear:  # before anything is allocated: the file's size bounds the model's
-            if tree["config"].get("dtype") not in ("float32", "float64"):  # NumPy parses other texts as Python literals
-                raise FileError(f"dtype of a Linear must be float32 or float64, got {tree['config'].get('dtype')!r}")
-            shape = (tree["config"].get("out_features"), tree["config"].get("in_features"))
-            if held[f"{prefix}weight"].shape != shape:
-                raise FileError(f"{prefix}weight must have shape {shape}, got {held[f'{prefix}weight'].shape}")
-        return cls(**tree["config"])
+        config = tree["config"]
+        if tree["name"] in SIZES:  # before anything is allocated: the file's size bounds the model's
+            bare = tree["name"] in OPTIONAL and config.get("dtype") is None
+            if not bare and config.get("dtype") not in ("float32", "float64"):  # NumPy parses other texts as Python literals
+                raise FileError(f"dtype of a {tree['name']} must be float32 or float64, got {config.get('dtype')!r}")
+            shape = tuple(config.get(size) for size in SIZES[tree["name"]])
+            array = next((name for name in ("weight", "running_mean") if f"{prefix}{name}" in held), None)
+            if array is None and not bare:
+                raise FileError(f"the array {prefix}weight is missing")
+            if array is not None and held[f"{prefix}{array}"].shape != shape:
+                raise FileError(f"{prefix}{array} must have shape {shape}, got {held[f'{prefix}{array}'].shape}")
+        return cls(**config)
     typed(tree, BRANCH, "module")
-    return layers.Sequential(*[_make_module(child, held, f"{prefix}{i}.") for i, child in enumerate(tree["children"])])
+    return MODULES[tree["name"]](*[_make_module(child, held, f"{prefix}{i}.") for i, child in enumerate(tree["children"])])
 
 
 def _optimizer(d, params, arrays):

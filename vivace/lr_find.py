@@ -97,6 +97,8 @@ def lr_find(trainer, X, y, *, min_lr=1e-6, max_lr=10.0, steps=100, batch_size=32
 
 def _state(trainer):
     trainer.optimizer.home()
+    for buffer in trainer.model.buffers():
+        trainer.store.buffer_place(buffer)
     return ({name: v.copy() for name, v in trainer.store.vectors.items()}, dict(trainer.optimizer.steps), trainer.step,
             [dict(g) for g in trainer.optimizer.param_groups], trainer._order, trainer._train_plan)
 

@@ -29,6 +29,7 @@ class Objective:
         self.spaces = {R.INPUT_ROWS + i: a for i, a in enumerate(arrays)} | {R.TARGET_ROWS: target, R.WEIGHT_ROWS: weight}
         data = Data(None, False, "int" if target.dtype == np.int64 else target.shape[1], weight is not None)
         self.plan = trainer.gradient_plan([a.shape[1] for a in arrays], self.batch, data, self.chunks > 1)
+        self.plan.graph.check_batches(self.rows, self.batch)
         self.params = [p for p in self.store.params if p in set(self.plan.trained)]
         self.size = sum(p.size for p in self.params)
         self.result, self.table = np.zeros((self.chunks, 2)), np.zeros((self.chunks, max(len(self.plan.columns), 1)))

@@ -93,6 +93,22 @@ def _not_finite(name, array, wrong, where=""):
     return ValueError(f"{name} must be finite{where}, got {array[tuple(place)]} at {at}")
 
 
+def indices(graph, arrays, dtype):
+    """Raise ValueError where a column that an embedding reads holds what is no index of its table."""
+    for place, start, stop, rows, least in graph.index_columns():
+        if isinstance(arrays[place], SparseRows):
+            continue  # the plan refuses it
+        name = "X" if len(arrays) == 1 else f"X[{place}]"
+        if rows > 1 << (np.finfo(dtype).nmant + 1):
+            raise ValueError(f"a table of {rows} rows needs float64: {dtype} cannot tell its indices apart")
+        part = arrays[place][:, start:stop]
+        wrong = (part < least) | (part >= rows) | (part != np.floor(part))
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            raise ValueError(f"{name} must hold indices 0..{rows - 1} for an embedding in column {start + column}, "
+                             f"got {part[row, column]:g} at row {row}")
+
+
 def targets(loss, y, outputs, dtype, rows, name="y"):
     """y as the loss takes it; errors name y."""
     if isinstance(y, Tensor):

@@ -7,6 +7,7 @@ import numpy as np
 
 from . import prepare
 from .kernels import record as R
+from .nn.mixup import shares
 from .prepare import finite
 from .team import SLICE
 
@@ -205,6 +206,8 @@ class Run:
             epoch.penalty.fill(table, columns, epoch.masses[first:stop])
         if "step" in columns:
             table[:, columns["step"]] = trainer.step + np.arange(len(table))
+        if "mixup" in columns:
+            table[:, columns["mixup"]] = shares(trainer.mixup, trainer.seed, trainer.step + np.arange(len(table)))
 
     def _ahead(self, epoch, first, stop):
         """What the schedule says for steps first..stop of the epoch, where it goes by steps and knows."""
@@ -231,7 +234,7 @@ class Run:
             "inputs, or inputs or targets are not scaled. The model holds the last finite weights.", epoch.epoch, step, layer)
 
     def _culprit(self):
-        names = {id(p): name for name, p in self.trainer.model.named_parameters()}
+        names = self.trainer.model.state_names()
         for node, values in self.plan.values():
             if not np.isfinite(values[:self.batch]).all():
                 layer = self._layer(node, names)

@@ -6,6 +6,7 @@ from .adversarial import Moving
 from .door import SMALL, standing
 from .kernels import record as R
 from .kernels.checks import finite
+from .nn.mixup import shares
 from .nn.plan import Data
 from .run import NonFiniteError
 
@@ -50,6 +51,7 @@ class Step:
         labels = target.dtype == np.int64
         data = Data(None, False, "int" if labels else target.shape[1], weight is not None, prepare.sparse_places(arrays))
         plan = trainer._training_plan([a.shape[1] for a in arrays], self.batch_size, data, False)
+        plan.graph.check_batches(len(target), len(target))
         plan.enter()
         self.plan, self.standing, self.signature = plan, standing(trainer), trainer.optimizer.signature()
         self.others = [(p, p.requires_grad) for p in plan.store.params if p not in plan.trained]
@@ -60,7 +62,9 @@ class Step:
         if trainer.ema_decay is not None:
             self.spaces[R.AVERAGE] = trainer.store.vector("ema")
         self.door = None
-        if hasattr(plan.book, "ready_rows") and (getattr(trainer.loss, "ignore_index", -1) < 0 if labels else trainer.loss.any_target):
+        unchecked = trainer.mixup is None and not plan.graph.looks_at_data()
+        anything = getattr(trainer.loss, "ignore_index", -1) < 0 if labels else trainer.loss.any_target
+        if unchecked and anything and hasattr(plan.book, "ready_rows"):
             width = trainer._outputs([a.shape[1] for a in arrays])
             self.door = plan.book, arrays[0].shape[1], width, plan.dtype == np.float64, labels
 
@@ -101,6 +105,8 @@ class Step:
         optimizer.fill(self.table, plan.columns, optimizer.steps[plan.trained[0]] - plan.first_step)
         if "step" in plan.columns:
             self.table[:, plan.columns["step"]] = trainer.step + np.arange(AHEAD)
+        if "mixup" in plan.columns:
+            self.table[:, plan.columns["mixup"]] = shares(trainer.mixup, trainer.seed, trainer.step + np.arange(AHEAD))
         if "ema" in plan.columns:
             self.table[:, plan.columns["ema"]] = trainer.ema_decay
             if not trainer.step:

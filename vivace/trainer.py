@@ -16,7 +16,7 @@ from .nn import no_grad, random
 from .nn.accumulated import AccumulatedPlan, UpdatePlan
 from .nn.dtype import real_dtype
 from .nn.graph import trace
-from .nn.losses import Loss
+from .nn.losses import CrossEntropyLoss, Loss
 from .nn.module import Module
 from .nn.optim import Optimizer
 from .nn.optim.lr_scheduler import ReduceLROnPlateau
@@ -62,7 +62,10 @@ class Trainer:
     keep average = d average + (1 - d) weights after every update; `with trainer.averaged():` puts it in place.
     l2_penalty: alpha of a term alpha / 2 * sum of squares of the weight matrices / sum of row weights in each batch's loss (penalty.py).
     num_threads: None chooses, n is obeyed exactly. backend: "cython", "numba",
-    "numpy"; None is the process default. seed feeds shuffling, splitting and dropout; None draws one from manual_seed's generator.
+    "numpy"; None is the process default. seed feeds shuffling, splitting, dropout and mixup; None draws one from manual_seed's
+    generator. mixup: alpha of Zhang et al. 2018 (arXiv:1710.09412): each batch is mixed with itself turned round, inputs and targets,
+    x[n] becomes s x[n] + (1 - s) x[N-1-n], s drawn from Beta(alpha, alpha) for each step; the loss and metrics of training are then those
+    of mixed rows (metrics against the rows' own targets). It takes no row or class weights, and classes need CrossEntropyLoss.
     adversarial: None, or an attack of vivace.adversarial (FGSM, PGD): each step then trains on its batch moved by the attack
     against the weights of that moment, in evaluation mode; losses and metrics of training are those of the moved batches, validation
     and evaluate see inputs as they are.
@@ -71,7 +74,7 @@ class Trainer:
 
     def __init__(self, model, loss, optimizer, *, metrics=None, precision=None, scheduler=None, scheduler_interval="epoch",
                  clip_grad_norm=None, num_threads=None, backend=None, seed=None, clip_grad_value=None,
-                 accumulate=1, ema_decay=None, l2_penalty=None, adversarial=None):
+                 accumulate=1, ema_decay=None, l2_penalty=None, adversarial=None, mixup=None):
         for name, value, kind in (("model", model, Module), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
             if not isinstance(value, kind):
                 raise TypeError(f"{name} must be a {kind.__module__.removesuffix('.module')}.{kind.__name__}, got {type(value).__name__}")
@@ -80,6 +83,10 @@ class Trainer:
         for name, value in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
             if value is not None:
                 prepare.positive(name, value)
+        if mixup is not None:
+            prepare.positive("mixup", mixup)
+            if optimizer.whole:
+                raise ValueError(f"mixup needs an optimizer that steps by batches, got {type(optimizer).__name__}")
         if isinstance(scheduler, ReduceLROnPlateau) and scheduler_interval == "step":
             raise ValueError("ReduceLROnPlateau needs scheduler_interval='epoch': it goes by the epoch's logs")
         if seed is not None and prepare.count("seed", seed, 0) >= 1 << 64:
@@ -100,7 +107,7 @@ class Trainer:
         if ema_decay is not None and not (prepare.real(ema_decay) and 0 <= ema_decay < 1):
             raise ValueError(f"ema_decay must be None or a number >= 0 and < 1, got {ema_decay!r}")
         self.book = kernels.get(backend)
-        self.backend = backend
+        self.backend, self.mixup = backend, mixup
         self.seed = random.draw_seed() if seed is None else int(seed)
         if precision is not None:
             model.to(_precision(precision))
@@ -142,18 +149,20 @@ class Trainer:
         store = self.store
         graph, text = self._traced(widths, True)
         key = ("train", text, batch, data.key(), emits, self.optimizer.signature(), str(self.loss.config()), self.seed,
-               self.clip_grad_norm, self.clip_grad_value, self.ema_decay is None, accumulate, norms, bool(self.penalty))
+               self.clip_grad_norm, self.clip_grad_value, self.ema_decay is None, accumulate, norms, bool(self.penalty), self.mixup)
+        mixes = self._mixes(data)
 
         def make():
             z, logits = self.loss.source(graph.output)
-            loss = self.loss.operation(data.targets == "int", logits), z
+            loss = self.loss.operation(data.targets == "int" and mixes is None, logits), z
             last = dict(clip_norm=self.clip_grad_norm, clip_value=float(self.clip_grad_value or 0), averages=self.ema_decay is not None)
             if accumulate == 1:
                 plan = Plan(graph, store, self.book, batch, data, loss, self.optimizer, self.seed, emits, norms=norms,
-                            penalized=self.penalty.params if self.penalty else (), **last)
+                            penalized=self.penalty.params if self.penalty else (), mixup=mixes, **last)
             else:
                 params = [p for p in self.optimizer.steps if p.requires_grad]
-                inner = Plan(graph, store, self.book, batch, data, loss, None, self.seed, emits, gradients=params, total=True)
+                inner = Plan(graph, store, self.book, batch, data, loss, None, self.seed, emits, gradients=params, total=True,
+                             mixup=mixes)
                 updates = UpdatePlan(inner, self.optimizer, norms=norms, **last)
                 plan = AccumulatedPlan(inner, updates, accumulate, self.loss.reduction == "mean")
             if not plan.trained:
@@ -168,6 +177,16 @@ class Trainer:
             plan = self._cached(key, make)
         self._train_plan = plan
         return plan
+
+    def _mixes(self, data):
+        """The label smoothing of mixed classes, or None where batches are not mixed."""
+        if self.mixup is None:
+            return None
+        if data.weights:
+            raise ValueError("mixup cannot be combined with sample_weight, class weights or ignore_index: a mixed row has two weights")
+        if data.targets == "int" and not isinstance(self.loss, CrossEntropyLoss):
+            raise ValueError(f"mixup of classes needs CrossEntropyLoss, got {type(self.loss).__name__}")
+        return getattr(self.loss, "label_smoothing", 0.0)
 
     def gradient_plan(self, widths, batch, data, total):
         """The plan of a step that ends with the gradients of all trained parameters in the flat vector (nn.plan.Plan, `gradients`)."""
@@ -201,7 +220,7 @@ class Trainer:
             graph = self._trace(widths, training)
             if len(self._traces) >= 8:
                 self._traces.clear()
-            names = {id(p): f"p{id(p)}" for p in store.params}
+            names = {id(t): f"p{id(t)}" for t in (*store.params, *self.model.buffers())}
             held = self._traces[key] = (Module._changes[0], graph, str(graph.describe(names)))
         return held[1:]
 
@@ -276,6 +295,7 @@ class Trainer:
         dtype = self.store.dtype
         arrays = prepare.inputs(X, dtype)
         outputs = self._outputs([a.shape[1] for a in arrays])
+        prepare.indices(self._traced([a.shape[1] for a in arrays], True)[0], arrays, dtype)
         target = prepare.targets(self.loss, y, outputs, dtype, len(arrays[0]))
         return arrays, target, prepare.weights(self.loss, target, sample_weight, dtype)
 
@@ -312,6 +332,7 @@ class Trainer:
                     prepare.sparse_places(arrays))
         norms = self.clip_grad_norm is not None or any(watcher.needs_grad_norm for watcher in watchers)
         plan = self._training_plan([a.shape[1] for a in arrays], batch, data, bool(self.metrics), self.accumulate, norms)
+        plan.graph.check_batches(len(target), batch)
         batch = min(batch * self.accumulate, len(target))
         rows, first = len(target), self.epoch
         spaces = prepare.input_spaces(arrays, R.INPUT) | {R.TARGET: target, R.WEIGHT: weight}
@@ -474,6 +495,7 @@ class Trainer:
             if self._door is not None and self._door.takes(X):
                 return self._door.predict(X)
             arrays = prepare.inputs(X, self.store.dtype)
+            prepare.indices(self._traced([a.shape[1] for a in arrays], False)[0], arrays, self.store.dtype)
             out = self._predict(arrays)
             if len(out) <= PREDICT_ROWS:
                 self._door = Door.of(self, arrays)

@@ -17,10 +17,10 @@ cdef enum:  # letters of a signature; below LETTERS they index args.dim
     LETTER_L
     LETTER_Q
     LETTER_STAR
-    LETTER_ANY  # B: no room in args.dim; a check of the values compares it with the others
+    LETTER_ANY  # B, K: no room in args.dim; a check of the values compares it with the others
     LETTER_NUMBER  # + the number
 
-_LETTERS = {"N": LETTER_N, "P": LETTER_N, "I": LETTER_I, "O": LETTER_O, "C": LETTER_O, "M": LETTER_M,
+_LETTERS = {"N": LETTER_N, "P": LETTER_N, "I": LETTER_I, "O": LETTER_O, "C": LETTER_O, "M": LETTER_M, "V": LETTER_M, "K": LETTER_ANY,
             "L": LETTER_L, "Q": LETTER_Q, "*": LETTER_STAR, "B": LETTER_ANY}
 _TYPES = {"real": REAL_TYPE, "int": INT_TYPE, "f64": F64_TYPE, "any": ANY_TYPE}
 _OVER = {"rows": VV_ROWS, "outputs": VV_OUTPUTS, "flat": VV_FLAT, "all": VV_ALL}

@@ -3,6 +3,8 @@
 #define VV_KERNELS_H
 #undef I /* complex.h, which NumPy includes, takes the letter; here it is the number of inputs */
 #include "args.h"
+#include "maps.h"
+#include "noise.h"
 #include "philox.h"
 #include "simd.h"
 #include "team.h"
@@ -46,4 +48,5 @@ ENTRY(average_update)
 ENTRY(accumulate)
 ENTRY(limit_rows)
 #undef ENTRY
+#include "maps_entries.h"
 #endif

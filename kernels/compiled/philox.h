@@ -17,29 +17,44 @@ INLINE void philox(uint64_t key, uint32_t c[4]) {
     }
 }
 
-/* The counters first..first+15 (in word 0) at once, as 128 values of 16 bits in the order of dropout's columns: the loops over 16
-   counters have a form that compilers turn into vector code. */
+/* The product of the low 32 bits of each lane; what stands above them does not matter. */
+#if VV_AVX512
+INLINE int_f64 low_product(int_f64 a, int_f64 b) { return (int_f64)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
+#elif VV_AVX2
+INLINE int_f64 low_product(int_f64 a, int_f64 b) { return (int_f64)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
+#elif defined(__SSE2__)
+INLINE int_f64 low_product(int_f64 a, int_f64 b) { return (int_f64)_mm_mul_epu32((__m128i)a, (__m128i)b); }
+#else
+INLINE int_f64 low_product(int_f64 a, int_f64 b) { return (a & 0xffffffffLL) * (b & 0xffffffffLL); }
+#endif
+INLINE int_f64 high_half(int_f64 a) { return (a >> 32) & 0xffffffffLL; }
+
+/* The counters first..first+15 (in word 0) at once, as 128 values of 16 bits in the order of dropout's columns. A counter's words stay in
+   lanes of 64 bits, whose upper halves are left dirty: narrowing them every round took four fifths of the time. */
 static void philox_columns(uint64_t key, uint32_t first, uint32_t row, uint32_t op, uint32_t step, uint16_t bits[128]) {
-    uint32_t c0[16], c1[16], c2[16], c3[16];
-    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    for (int i = 0; i < 16; i++) { c0[i] = first + i; c1[i] = row; c2[i] = op; c3[i] = step; }
-    for (int round = 0; round < 10; round++) {
-        for (int i = 0; i < 16; i++) {
-            uint64_t a = (uint64_t)c0[i] * 0xD2511F53u, b = (uint64_t)c2[i] * 0xCD9E8D57u;
-            c0[i] = (uint32_t)(b >> 32) ^ c1[i] ^ k0;
-            c2[i] = (uint32_t)(a >> 32) ^ c3[i] ^ k1;
-            c1[i] = (uint32_t)b;
-            c3[i] = (uint32_t)a;
+    uint64_t words[32]; /* of counter i: words 0 and 1 in [2 i], 2 and 3 in [2 i + 1], the first of each below */
+    const int_f64 m0 = (int_f64){0} + 0xD2511F53LL, m1 = (int_f64){0} + 0xCD9E8D57LL;
+    for (int i = 0; i < 16; i += W_f64) {
+        int_f64 c0, c1 = (int_f64){0} + (int64_t)row, c2 = (int_f64){0} + (int64_t)op, c3 = (int_f64){0} + (int64_t)step;
+        for (int j = 0; j < W_f64; j++) c0[j] = (uint32_t)(first + i + j);
+        uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+        for (int round = 0; round < 10; round++) {
+            const int_f64 a = low_product(c0, m0), b = low_product(c2, m1);
+            c0 = high_half(b) ^ c1 ^ (int64_t)k0;
+            c2 = high_half(a) ^ c3 ^ (int64_t)k1;
+            c1 = b;
+            c3 = a;
+            k0 += 0x9E3779B9u;
+            k1 += 0xBB67AE85u;
         }
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
+        const int_f64 low = (c0 & 0xffffffffLL) | (c1 << 32), high = (c2 & 0xffffffffLL) | (c3 << 32);
+        for (int j = 0; j < W_f64; j++) { words[2 * (i + j)] = (uint64_t)low[j]; words[2 * (i + j) + 1] = (uint64_t)high[j]; }
     }
-    for (int i = 0; i < 16; i++) {
-        bits[8 * i + 0] = (uint16_t)c0[i]; bits[8 * i + 1] = (uint16_t)(c0[i] >> 16);
-        bits[8 * i + 2] = (uint16_t)c1[i]; bits[8 * i + 3] = (uint16_t)(c1[i] >> 16);
-        bits[8 * i + 4] = (uint16_t)c2[i]; bits[8 * i + 5] = (uint16_t)(c2[i] >> 16);
-        bits[8 * i + 6] = (uint16_t)c3[i]; bits[8 * i + 7] = (uint16_t)(c3[i] >> 16);
-    }
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(bits, words, sizeof words);
+#else
+    for (int i = 0; i < 128; i++) bits[i] = (uint16_t)(words[i / 4] >> (16 * (i % 4)));
+#endif
 }
 
 /* y = x times 65536 / (65536 - threshold) where 16 random bits reach the threshold, else 0; rows lo..hi of width I */

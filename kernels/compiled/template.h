@@ -6,6 +6,8 @@
 #define W (LANES / NV)
 #include "rowwise.h"
 #include "column_losses.h"
+#include "maps_rows.h"
+#include "columns.h"
 #include "matmul.h"
 #include "peak.h"
 #include "sparse.h"

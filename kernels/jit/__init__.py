@@ -4,9 +4,14 @@ from .activations import *  # noqa: F401,F403
 from .column_losses import *  # noqa: F401,F403
 from .dropout import *  # noqa: F401,F403
 from .elementwise import *  # noqa: F401,F403
+from .embedding import *  # noqa: F401,F403
 from .linear import *  # noqa: F401,F403
 from .losses import *  # noqa: F401,F403
+from .maps import *  # noqa: F401,F403
+from .noise import *  # noqa: F401,F403
+from .normalisation import *  # noqa: F401,F403
 from .optimizers import *  # noqa: F401,F403
+from .prelu import *  # noqa: F401,F403
 from .row_losses import *  # noqa: F401,F403
 from .rows import *  # noqa: F401,F403
 from .sparse import *  # noqa: F401,F403

@@ -12,7 +12,7 @@ from .face import face, inline, like, loop
 __all__ = ["identity_forward", "identity_backward", "sigmoid_forward", "sigmoid_backward", "tanh_forward", "tanh_backward",
            "relu_forward", "relu_backward", "leaky_relu_forward", "leaky_relu_backward", "elu_forward", "elu_backward",
            "softplus_forward", "softplus_backward", "gelu_forward", "gelu_backward", "silu_forward", "silu_backward",
-           "softmax_forward", "softmax_backward"]
+           "softmax_forward", "softmax_backward", "log_softmax_forward", "log_softmax_backward"]
 
 CODE = {name: code for code, name in enumerate(ACTIVATIONS)}
 """Loops are told the activation by number."""
@@ -290,3 +290,31 @@ def _softmax_backward(y, dy, dx):
         s = row_sum(dx, n)
         for c in range(classes):
             dx[n, c] = y[n, c] * (dy[n, c] - s)
+
+
+@face(reference.log_softmax_forward)
+def log_softmax_forward(x, y):
+    _log_softmax(x, y)
+
+
+@loop
+def _log_softmax(x, y):
+    classes = x.shape[1]
+    for n in range(x.shape[0]):
+        m, s = exp_row(x, n, y, n)
+        logs = vmath.log(s)
+        for c in range(classes):
+            y[n, c] = (x[n, c] - m) - logs
+
+
+@face(reference.log_softmax_backward)
+def log_softmax_backward(y, dy, dx):
+    _log_softmax_backward(y, dy, dx)
+
+
+@loop
+def _log_softmax_backward(y, dy, dx):
+    for n in range(y.shape[0]):
+        s = row_sum(dy, n)
+        for c in range(y.shape[1]):
+            dx[n, c] = dy[n, c] - vmath.exp(y[n, c]) * s

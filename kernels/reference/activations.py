@@ -8,7 +8,7 @@ from ..contract import kernel
 __all__ = ["identity_forward", "identity_backward", "sigmoid_forward", "sigmoid_backward", "tanh_forward", "tanh_backward",
            "relu_forward", "relu_backward", "leaky_relu_forward", "leaky_relu_backward", "elu_forward", "elu_backward",
            "softplus_forward", "softplus_backward", "gelu_forward", "gelu_backward", "silu_forward", "silu_backward",
-           "softmax_forward", "softmax_backward"]
+           "softmax_forward", "softmax_backward", "log_softmax_forward", "log_softmax_backward"]
 
 _erf = np.frompyfunc(math.erf, 1, 1)
 _erfc = np.frompyfunc(math.erfc, 1, 1)
@@ -195,3 +195,17 @@ def softmax_forward(x, y):
 def softmax_backward(y, dy, dx):
     """dx[n, c] = y[n, c] (dy[n, c] - sum over c of dy[n, c] y[n, c])"""
     np.multiply(y, dy - (dy * y).sum(axis=1, keepdims=True), out=dx)
+
+
+@kernel("x(N,C) -> y(N,C)")
+def log_softmax_forward(x, y):
+    """y[n, c] = x[n, c] - m - log(sum over c of exp(x[n, c] - m)), m = max over c of x[n, c]"""
+    if y.size:
+        np.subtract(x, x.max(axis=1, keepdims=True), out=y)
+        y -= np.log(np.exp(y).sum(axis=1, keepdims=True))
+
+
+@kernel("y(N,C) dy(N,C) -> dx(N,C)")
+def log_softmax_backward(y, dy, dx):
+    """dx[n, c] = dy[n, c] - exp(y[n, c]) (sum over c of dy[n, c])"""
+    dx[...] = dy - np.exp(y) * dy.sum(axis=1, keepdims=True)

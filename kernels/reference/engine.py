@@ -56,8 +56,9 @@ class _Call:
         self.is_loss = name == "mean_loss"
         sizes = dict(zip("NIOM", (int(d) for d in record["dim"])))
         sizes["N"] = n if sizes["N"] < 0 else sizes["N"]
-        sizes.update(P=sizes["N"], C=sizes["O"], L=lanes(_REALS[record["real"]]))
+        sizes.update(P=sizes["N"], C=sizes["O"], V=sizes["M"], L=lanes(_REALS[record["real"]]))
         sizes["Q"], sizes["B"] = -(-sizes["O"] // sizes["L"]), cut_count(sizes["I"])
+        sizes["K"] = sizes["I"] // sizes["O"] if sizes["O"] else 0
         self.arguments, self.streams, self.slots = [], [], []
         for place, array in enumerate(self.spec.arrays):
             if "M" in array.dims:  # a whole data set: it has its own shape and type

@@ -62,7 +62,7 @@ def main(level, place, trespass=None):
         for kernel in reference.KERNELS:
             if not kernel.startswith("linear"):
                 for size in (1, 7, 15, 16, 17, 33):
-                    sizes = dict(dict.fromkeys("NIOCMP", size), **{"*": (size,)})
+                    sizes = dict(dict.fromkeys("NIOCMPKV", size), **{"*": (size,)})
                     run(book, kernel, sizes, dtype, place)
     print("done")
 

@@ -129,7 +129,7 @@ def test_parameters_follow_their_attributes():
     assert layer(np.ones((1, 3))).shape == (1, 2)
     layer.bias = nn.Parameter(np.ones(2))
     assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
-    with pytest.raises(TypeError, match="weight must be a Parameter, a Module or None, got ndarray"):
+    with pytest.raises(TypeError, match="weight must be a Parameter, a Buffer, a Module or None, got ndarray"):
         layer.weight = np.ones((2, 3))
     del layer.bias
     assert not hasattr(layer, "bias") and len(list(layer.parameters())) == 1

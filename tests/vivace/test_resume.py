@@ -361,13 +361,13 @@ def test_early_stopping_goes_on_counting(at, tmp_path):
 
 SAVED = {"adversarial",
          "table", "model", "loss", "optimizer", "scheduler", "metric_names", "scheduler_interval", "clip_grad_norm", "clip_grad_value",
-         "accumulate", "ema_decay", "penalty",
+         "accumulate", "ema_decay", "penalty", "mixup",
          "num_threads", "backend", "seed", "history", "epoch", "step", "position", "partial", "restored"}
 MADE_AGAIN = {"metrics", "book", "widths"}  # from what is saved
 OF_A_FIT = {"last_run", "stop_training", "stop_reason", "watchers", "_plans", "_traces", "spare", "last_epoch",
             "_train_plan", "_order", "_lock", "_seconds", "_door"}
 OPTIMIZER = {"param_groups", "steps", "store", "_id", "defaults", "initial_options", "_views", "_ahead"}  # the states live in the store
-LINEAR = {"_parameters", "_modules", "training", "forwards", "in_features", "out_features", "weight", "bias"}
+LINEAR = {"_parameters", "_buffers", "_modules", "training", "forwards", "in_features", "out_features", "weight", "bias"}
 
 
 def interrupted(**options):

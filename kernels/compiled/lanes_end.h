@@ -1,0 +1,3 @@
+#undef LOAD
+#undef STORE
+#undef EACH

@@ -1,0 +1,65 @@
+"""What functions of tensors share: inputs as tensors, activations by name, random operations, checks of numbers."""
+from copy import copy
+
+import numpy as np
+
+from . import eager_ops, ops, random, root
+from .tensor import apply, as_real, as_tensor
+
+
+def real(input):
+    """`input` as a tensor of floats."""
+    x = as_tensor(input)
+    if not x.traced and x.dtype.kind != "f":
+        x = as_tensor(as_real(x, None).astype(np.float32))
+    return x
+
+
+def activation(function, alpha=None, beta=None):
+    """The function of a tensor that is the activation `function` with its parameters."""
+    def call(input):
+        return apply(ops.Activation(function, alpha, beta), real(input))
+    return call
+
+
+def as_rows(op, x, *others):
+    """Apply an operation on (N, I) along the last dimension of x, whatever its shape."""
+    if x.traced or x.ndim == 2:
+        return apply(op, x, *others)
+    flat = apply(eager_ops.Reshape((-1, x.shape[-1] if x.ndim else 1)), x)
+    return apply(eager_ops.Reshape(x.shape), apply(op, flat, *others))
+
+
+def drawn(op, x):
+    """Run a random operation: it gets the seed, its place in the running forward and the step."""
+    op = copy(op)
+    if x.traced:
+        return apply(op, x)
+    running = root.current()
+    op.seed, op.place, op.step = random.eager_seed(), running.place, running.step
+    running.place += 1
+    if x.ndim == 2:
+        return apply(op, x)
+    flat = apply(eager_ops.Reshape((1, -1) if x.ndim < 2 else (x.shape[0], -1)), x)
+    return apply(eager_ops.Reshape(x.shape), apply(op, flat))
+
+
+def not_negative(name, value):
+    """`value`, which must be >= 0: the derivative is read from the output, whose sign must be the input's."""
+    if not value >= 0:
+        raise ValueError(f"{name} must be >= 0, got {value!r}")
+    return value
+
+
+def above(name, value, low):
+    """`value`, which must be > low."""
+    if not value > low:
+        raise ValueError(f"{name} must be > {low}, got {value!r}")
+    return value
+
+
+def width(name, value):
+    """`value`, which must be an int >= 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} must be an int >= 1, got {value!r}")
+    return int(value)
