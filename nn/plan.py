@@ -27,10 +27,11 @@ class Plan:
     """Records of one step (training) or one pass (prediction), for batches of up to `rows` rows.
 
     book: the kernels that run it. `run` executes; the caller supplies data by space. `columns` names the columns of the table.
+    keep: the values of the forward stay in the arena to the end of the step, for `values`.
     """
 
     def __init__(self, graph, store, book, rows, data, loss=None, optimizer=None, seed=0, emit=True, fused=True,
-                 clip_norm=None):
+                 clip_norm=None, keep=False):
         self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
         self.dtype, self.clips = graph.dtype, clip_norm is not None
         self._buffers, self._packs, self.trained = {}, {}, []
@@ -52,7 +53,8 @@ class Plan:
         else:
             share_columns(calls, self.rows, self.dtype.itemsize)
         self.calls = assign_phases(calls, self.rows)
-        self.arena_bytes, self.private_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize)
+        kept = {id(self._buffers[node.out.index]) for node in graph.nodes} if keep else ()
+        self.arena_bytes, self.private_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize, kept)
         self.arena = aligned(self.arena_bytes, np.uint8)
         self.constants = recorder.constants
         self.columns = self._columns()

@@ -17,12 +17,13 @@ from . import (  # noqa: E402
 )
 from .batches import batches  # noqa: E402
 from .config import show_config  # noqa: E402
+from .diagnose import diagnose  # noqa: E402
 from .history import History  # noqa: E402
 from .io import FileError, load  # noqa: E402
 from .nn import Tensor, get_default_dtype, manual_seed, no_grad, set_default_dtype  # noqa: E402
 from .threads import get_num_threads, set_num_threads  # noqa: E402
 from .trainer import NonFiniteError, Trainer  # noqa: E402
 
-__all__ = ["FileError", "History", "NonFiniteError", "Tensor", "Trainer", "batches", "callbacks", "get_default_dtype",
-           "get_num_threads", "kernels", "load", "manual_seed", "nn", "no_grad", "optim", "set_default_dtype", "set_num_threads",
-           "show_config"]
+__all__ = ["FileError", "History", "NonFiniteError", "Tensor", "Trainer", "batches", "callbacks", "diagnose",
+           "get_default_dtype", "get_num_threads", "kernels", "load", "manual_seed", "nn", "no_grad", "optim", "set_default_dtype",
+           "set_num_threads", "show_config"]

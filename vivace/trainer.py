@@ -10,6 +10,7 @@ from . import metrics as scores
 from .door import Door
 from .history import History
 from .kernels import record as R
+from .measure import Course, Measure, Sample
 from .nn import no_grad, random
 from .nn.dtype import real_dtype
 from .nn.graph import trace
@@ -81,6 +82,7 @@ class Trainer:
         self.epoch, self.step, self.position = 0, 0, 0
         self.partial, self.watchers, self.restored, self.widths = None, [], [], None
         self.table = None
+        self.statistics, self.course, self.sample = None, Course(), None
         self.spare = {}  # room of the last snapshot
         self._plans, self._traces, self._train_plan, self._order, self._lock = {}, {}, None, None, threading.RLock()
         self._door = None
@@ -107,17 +109,18 @@ class Trainer:
             self._plans[key] = make()
         return self._plans[key]
 
-    def _training_plan(self, widths, batch, data, emits):
+    def _training_plan(self, widths, batch, data, emits, watched=False):
+        """The plan of a step. watched: one of the same bits that keeps the forward's values and writes gradients down."""
         self.optimizer.home()
         store = self.store
         graph, text = self._traced(widths, True)
         key = ("train", text, batch, data.key(), emits, self.optimizer.signature(), str(self.loss.config()), self.seed,
-               self.clip_grad_norm)
+               self.clip_grad_norm, watched)
 
         def make():
             z, logits = self.loss.source(graph.output)
             plan = Plan(graph, store, self.book, batch, data, (self.loss.operation(data.targets == "int", logits), z), self.optimizer,
-                        self.seed, emits, clip_norm=self.clip_grad_norm)
+                        self.seed, emits, fused=not watched, clip_norm=self.clip_grad_norm, keep=watched)
             if not plan.trained:
                 raise ValueError("no parameter of the model is trained: all are frozen, or the optimizer holds none of them")
             plan.first_steps = {p: self.optimizer.steps[p] for p in plan.trained}
@@ -128,7 +131,8 @@ class Trainer:
             # what was frozen for a while has a step count of its own, and the plan's table would give it another's
             self._plans = {k: held for k, held in self._plans.items() if held is not plan}
             plan = self._cached(key, make)
-        self._train_plan = plan
+        if not watched:
+            self._train_plan = plan
         return plan
 
     def _prediction_plan(self, widths):
@@ -255,11 +259,16 @@ class Trainer:
         deadline = np.inf if max_time is None else begin + max_time
         self.stop_training, self.stop_reason = False, None
         steps_before, self._seconds = self.step, 0.0
+        self.sample, self.course.failure = Sample(arrays, target, weight), None
         with threads.team(self._threads(), plan.flops(batch), batch) as team, Progress(verbose, first + epochs, rows) as progress, \
                 Interrupts() as interrupts:
             fixed = self.num_threads is not None or threads.forced() is not None
             team = Team(team, fixed or plan.flops(batch) > SURELY_A_TEAM)
             run = Run(self, plan, spaces, rows, batch, plan.graph.output.shape[1], bool(self.metrics), team, interrupts)
+            self.statistics = next((w for w in watchers if isinstance(w, cb.Statistics)), None)
+            if self.statistics is not None:
+                watched = self._training_plan([a.shape[1] for a in arrays], batch, data, bool(self.metrics), watched=True)
+                run.measure = Measure(self, watched, self.statistics)
             for watcher in watchers:
                 watcher.on_train_begin(self)
             try:
@@ -286,9 +295,8 @@ class Trainer:
             watcher.on_epoch_begin(self, self.epoch)
         per_batch = [w for w in watchers if type(w).on_batch_end is not cb.Callback.on_batch_end]
         by_step = self.scheduler is not None and self.scheduler_interval == "step"
-        began = time.monotonic()
+        began, done = time.monotonic(), start
         try:
-            done = start
             for done in run.go(epoch, start, epoch.steps, deadline - began, 1 if per_batch or by_step else None):
                 self._keep(epoch, run, done)
                 progress.update(self.epoch, min(done * run.batch, run.rows), epoch.mean_loss(done))
@@ -301,6 +309,7 @@ class Trainer:
                     break
         finally:
             self._seconds += time.monotonic() - began
+            self.course.see(self.epoch, epoch.result[:done])
         if time.monotonic() >= deadline:
             self.stop_training, self.stop_reason = True, "max_time"
         if not prepare.finite(run.store.vectors["data"]):
