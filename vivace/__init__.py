@@ -17,7 +17,7 @@ from . import (  # noqa: E402
 )
 from .batches import batches  # noqa: E402
 from .config import show_config  # noqa: E402
-from .diagnose import diagnose  # noqa: E402
+from .diagnosis import diagnose  # noqa: E402
 from .history import History  # noqa: E402
 from .io import FileError, load  # noqa: E402
 from .nn import Tensor, get_default_dtype, manual_seed, no_grad, set_default_dtype  # noqa: E402
