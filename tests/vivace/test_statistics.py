@@ -99,6 +99,15 @@ def test_numbers_are_those_of_numpy(name):
         w1, b1, w2, b2 = w1 - 0.5 * dw1, b1 - 0.5 * db1, w2 - 0.5 * dw2, b2 - 0.5 * db2
 
 
+def test_norms_of_clipped_gradients_are_those_the_update_takes():
+    clipped, plain = vv.callbacks.Statistics(1), vv.callbacks.Statistics(1)
+    fit([clipped], epochs=1, clip_grad_norm=0.1)
+    fit([plain], epochs=1)
+    whole = np.linalg.norm(plain["grad_norm"][0])
+    assert whole > 0.1
+    np.testing.assert_allclose(clipped["grad_norm"][0], plain["grad_norm"][0] * 0.1 / whole, rtol=1e-4)
+
+
 def test_gradients_too_small_for_their_squares():
     from vivace.measure import norm
     x = np.full(100, 1e-30, np.float32)
