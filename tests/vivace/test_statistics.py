@@ -99,6 +99,23 @@ def test_numbers_are_those_of_numpy(name):
         w1, b1, w2, b2 = w1 - 0.5 * dw1, b1 - 0.5 * db1, w2 - 0.5 * dw2, b2 - 0.5 * db2
 
 
+def test_values_of_a_deep_network_are_kept_to_the_end_of_the_step():
+    """Rooms that the backward could use again: ten layers of one width."""
+    vv.manual_seed(0)
+    layers = [layer for i in range(10) for layer in (nn.Linear(6 if i == 0 else 16, 16), (nn.Tanh, nn.ReLU, nn.SiLU)[i % 3]())]
+    model = nn.Sequential(*layers, nn.Linear(16, 3)).double()
+    h, means, spreads = X.astype(float), [], []
+    for i in range(10):
+        a = h @ model[2 * i].weight.numpy().T + model[2 * i].bias.numpy()
+        h = (np.tanh(a), np.maximum(a, 0), a / (1 + np.exp(-a)))[i % 3]
+        means, spreads = [*means, h.mean()], [*spreads, h.std()]
+    statistics = vv.callbacks.Statistics(1)
+    trainer = vv.Trainer(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.5), seed=0)
+    trainer.fit(X.astype(float), Y, epochs=1, batch_size=70, callbacks=[statistics], verbose=0, shuffle=False)
+    np.testing.assert_allclose(statistics["mean"][0], means, rtol=1e-9)
+    np.testing.assert_allclose(statistics["std"][0], spreads, rtol=1e-9)
+
+
 def test_norms_of_clipped_gradients_are_those_the_update_takes():
     clipped, plain = vv.callbacks.Statistics(1), vv.callbacks.Statistics(1)
     fit([clipped], epochs=1, clip_grad_norm=0.1)
