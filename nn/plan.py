@@ -45,11 +45,13 @@ class Plan:
     With `gradients`, parameters, instead of an optimizer a step ends when their gradients stand in the flat vector; with `total` they
     are added up over the steps in the space TOTAL, each times the column "share" of the table. norms: write the norm of every step's
     gradient, before clipping, to the space NORMS. penalized: parameters whose sum of squares is written to the stream SQUARES before
-    each step. mixup: the label smoothing of mixed classes, or None: batches are not mixed.
+    each step. mixup: the label smoothing of mixed classes, or None: batches are not mixed. keep: the values of the forward stay in the
+    arena to the end of the step, for `values`.
     """
 
     def __init__(self, graph, store, book, rows, data, loss=None, optimizer=None, seed=0, emit=True, fused=True,
-                 clip_norm=None, gradients=(), total=False, clip_value=0.0, averages=False, norms=False, penalized=(), mixup=None):
+                 clip_norm=None, gradients=(), total=False, clip_value=0.0, averages=False, norms=False, penalized=(), mixup=None,
+                 keep=False):
         self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
         if norms and clip_norm is None:
             clip_norm = LARGEST
@@ -77,15 +79,16 @@ class Plan:
         calls = fuse_activations(drop_unread(recorder.calls))
         # a step changes the weights: packing them in passing was never slower than keeping packed forms up to date, but for sparse rows
         self.reads_packed, self.constants = loss is None or bool(self._sparse_weights()), recorder.constants
-        self._finish(calls)
+        self._finish(calls, keep)
 
-    def _finish(self, calls):
+    def _finish(self, calls, keep=False):
         if self.reads_packed:
             self._use_packed(calls)
         if self.trained:
             share_columns(calls, self.rows, self.dtype.itemsize)
         self.calls = assign_phases(calls, self.rows)
-        self.arena_bytes, self.private_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize)
+        kept = {id(self._buffers[node.out.index]) for node in self.graph.nodes} if keep else ()
+        self.arena_bytes, self.private_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize, kept)
         self.arena = aligned(self.arena_bytes, np.uint8)
         self.columns = self._columns()
         self.records = self._encode()

@@ -122,6 +122,17 @@ MUTATIONS = [  # what, file, text (once in it), its replacement, tests of which 
      "../nn/test_eager_equals_plan.py::test_clipping_ignores_gradients_that_an_earlier_backward_left"),
     ("the update comes before clipping", "nn/plan.py", "updates[p][1].after = [clip] if clip else []", "updates[p][1].after = []",
      "../nn/test_eager_equals_plan.py::test_clipping_equals_an_eager_loop"),
+    ("statistics: values that a later phase needs no more are overwritten", "nn/schedule.py",
+     "end if id(b) in kept else max(last, call.phase)", "max(last, call.phase)",
+     "test_statistics.py::test_values_of_a_deep_network_are_kept_to_the_end_of_the_step"),
+    ("statistics: a unit flat on some row is dead", "vivace/measure.py", "flat.all(axis=0)", "flat.any(axis=0)",
+     "test_statistics.py::test_numbers_are_those_of_numpy"),
+    ("statistics: a recorded step takes the hyperparameters of the first", "vivace/measure.py",
+     "trainer.optimizer.steps[plan.trained[0]] - plan.first_step)", "0)", "test_statistics.py::test_no_bit_of_the_training_changes"),
+    ("statistics: dropout of a recorded step is that of the first", "vivace/measure.py", '["step"]] = trainer.step', '["step"]] = 0',
+     "test_statistics.py::test_no_bit_of_the_training_changes"),
+    ("statistics: diagnose leaves its step in model and optimizer", "vivace/measure.py", "store.vectors[name][...] = vector", "pass",
+     "test_diagnose.py::test_looking_changes_nothing"),
 ]
 
 def caught(path, text, replacement, tests):

@@ -20,6 +20,7 @@ from . import (  # noqa: E402
 )
 from .batches import batches  # noqa: E402
 from .config import show_config  # noqa: E402
+from .diagnosis import diagnose  # noqa: E402
 from .history import History  # noqa: E402
 from .io import FileError, load  # noqa: E402
 from .lr_find import lr_find  # noqa: E402
@@ -35,6 +36,6 @@ def __getattr__(name):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["FileError", "History", "NonFiniteError", "Tensor", "Trainer", "adversarial", "attribution", "batches", "callbacks", "func",
-           "get_default_dtype", "get_num_threads", "kernels", "load", "lr_find", "manual_seed", "nn", "no_grad", "optim",
-           "set_default_dtype", "set_num_threads", "show_config"]
+__all__ = ["FileError", "History", "NonFiniteError", "Tensor", "Trainer", "adversarial", "attribution", "batches", "callbacks",
+           "diagnose", "func", "get_default_dtype", "get_num_threads", "kernels", "load", "lr_find", "manual_seed", "nn",
+           "no_grad", "optim", "set_default_dtype", "set_num_threads", "show_config"]

@@ -2,6 +2,10 @@
 import math
 import numbers
 
+import numpy as np
+
+from .extras import require
+
 
 class Callback:
     """Base of callbacks: override what is needed. `trainer` has model, optimizer, history, epoch (epochs finished so far);
@@ -241,6 +245,60 @@ class StopWhen(_Counting):
         if name == "grad_norm_below":
             return _entry(logs, "grad_norm", name) < value
         return _entry(logs, name.removeprefix("metric_above "), "metric_above") > value
+
+
+class Statistics(Callback):
+    """Record, for single steps of a fit, what every layer computed. The bits of the training do not change.
+
+    every: k records the steps 0, k, 2k, ... of the trainer. None (default) records the first step of a fit, and then as often as
+    keeps the cost near 1% of the time; which steps those are then depends on the clock, what is recorded of them does not.
+    Several epochs and fits go on in one object. `statistics[name]` is an array (records, layers) or (records, activations):
+
+    per layer (names in `layers`), over weight and bias together: "grad_norm" (after clipping, where the trainer clips), "grad_rms"
+    = grad_norm / sqrt(elements), "weight_norm" before the update, "update_norm", "update_ratio" = update_norm / weight_norm.
+    per activation function inside the network (names in `activations`: the layer before it and the function), over the rows of the
+    batch: "mean" and "std" of its output, "saturation": the share of outputs where the function's slope is below 2% of its largest,
+    "dead": the share of units where it is on every row, through which no row's gradient passes (of a ReLU: units always 0).
+    `steps`, `epochs`, `losses`: one number per record.
+    """
+
+    PER_LAYER = ("grad_norm", "grad_rms", "weight_norm", "update_norm", "update_ratio")
+    PER_ACTIVATION = ("mean", "std", "saturation", "dead")
+
+    def __init__(self, every=None):
+        self.every = None if every is None else _count("every", every, 1)
+        self.records, self.layers, self.activations = [], [], []
+
+    steps = property(lambda self: [r.step for r in self.records])
+    epochs = property(lambda self: [r.epoch for r in self.records])
+    losses = property(lambda self: [r.loss for r in self.records])
+
+    def __getitem__(self, name):
+        if name not in (*self.PER_LAYER, *self.PER_ACTIVATION):
+            raise KeyError(f"statistics have no {name!r}: they have {', '.join((*self.PER_LAYER, *self.PER_ACTIVATION))}")
+        width = len(self.layers if name in self.PER_LAYER else self.activations)
+        return np.array([r.values[name] for r in self.records]).reshape(len(self.records), width)
+
+    def __len__(self):
+        """Number of recorded steps."""
+        return len(self.records)
+
+    def __bool__(self):
+        return True
+
+    def to_frame(self):
+        """A pandas DataFrame: one row per record and layer or activation, columns step, epoch, loss, where, and the statistics."""
+        pandas = require("pandas", "tables", "to_frame")
+        kinds = ((self.layers, self.PER_LAYER), (self.activations, self.PER_ACTIVATION))
+        rows = [{"step": r.step, "epoch": r.epoch, "loss": r.loss, "where": name, **{key: r.values[key][i] for key in keys}}
+                for r in self.records for names, keys in kinds for i, name in enumerate(names)]
+        return pandas.DataFrame(rows)
+
+    def add(self, record, layers, activations):
+        """Take a record in. Another network than that of the records so far begins anew."""
+        if (layers, activations) != (self.layers, self.activations):
+            self.records, self.layers, self.activations = [], layers, activations
+        self.records.append(record)
 
 
 def _direction(name):

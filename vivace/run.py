@@ -7,6 +7,7 @@ import numpy as np
 
 from . import prepare
 from .kernels import record as R
+from .measure import layer_of
 from .nn.mixup import shares
 from .prepare import finite
 from .team import SLICE
@@ -123,6 +124,7 @@ class Run:
         self.trainer, self.plan, self.spaces, self.rows, self.batch = trainer, plan, spaces, rows, batch
         self.outputs, self.emits, self.team, self.moving = outputs, emits, team, moving
         self.store = plan.store
+        self.measure, self.latest = None, plan  # what records statistics, if asked for; the plan of the last step
         self.interrupts, self.snapshots, self.version = interrupts, Snapshots(trainer, plan.store), plan.store.version
         updating = [c for c in plan.calls if not c.chained and any(t and t.name.endswith("_update") for t in (c, *c.then))]
         self.update_phase = min((c.phase for c in updating), default=0)
@@ -143,7 +145,11 @@ class Run:
             self._fill(epoch, position[0], stop)
             last = stop if slice_steps is None else min(stop, position[0] + slice_steps)
             before = position[0]
-            step, phase, status = self._engine(epoch, position, last, min(SLICE, max(deadline - time.monotonic(), 0)))
+            if position[1] == 0 and self.measure is not None and self.measure.due():
+                step, phase, status = self._measured(epoch, before)
+            else:
+                last = last if self.measure is None else min(last, before + self.measure.until())
+                step, phase, status = self._engine(epoch, position, last, min(SLICE, max(deadline - time.monotonic(), 0)))
             self._advance(step - before)
             if status == "not finite":
                 self._not_finite(epoch, step)
@@ -160,11 +166,20 @@ class Run:
             if ending:
                 return
 
-    def _engine(self, epoch, position, last, seconds):
+    def _spaces(self, epoch):
         spaces = {**self.spaces, **self.trainer.optimizer.spaces(), R.ORDER: epoch.order, R.RESULT: epoch.result, R.OUTPUT: epoch.output,
                   R.NORMS: epoch.norms, R.SQUARES: epoch.squares}
         if self.trainer.ema_decay is not None:
             spaces[R.AVERAGE] = self.store.vector("ema")
+        return spaces
+
+    def _measured(self, epoch, step):
+        """One whole step by the plan that shows what it computes; its bits are those of any other."""
+        measure, self.latest = self.measure, self.measure.plan
+        return measure.step(self._spaces(epoch), self.rows, self.batch, step, self.team.size, epoch.epoch)
+
+    def _engine(self, epoch, position, last, seconds):
+        spaces, self.latest = self._spaces(epoch), self.plan
         size = self.team.size
         if seconds != np.inf:
             size, seconds = self.team.next(seconds)
@@ -229,26 +244,18 @@ class Run:
             layer, what = "weights", "an update made weights that are not finite"
         rates = ", ".join(f"{group['lr']:g}" for group in trainer.optimizer.param_groups)
         trainer._keep(epoch, self, step)
+        trainer.course.failure = f"{where}, {what}"
         raise NonFiniteError(
             f"training stopped being finite at {where}: {what}. Likely cause: the learning rate ({rates}) is too high for these "
             "inputs, or inputs or targets are not scaled. The model holds the last finite weights.", epoch.epoch, step, layer)
 
     def _culprit(self):
         names = self.trainer.model.state_names()
-        for node, values in self.plan.values():
+        for node, values in self.latest.values():
             if not np.isfinite(values[:self.batch]).all():
-                layer = self._layer(node, names)
+                layer = layer_of(self.plan.graph, node, names)
                 return layer, f"first in the output of {node.op.name}" + (f" (layer {layer})" if layer else "")
         return "loss", "in the loss"
-
-    def _layer(self, node, names):
-        """The layer whose output `node` is, through operations without parameters of their own."""
-        while node is not None:
-            for t in node.inputs:
-                if t is not None and not t.traced:
-                    return names[id(t)].rpartition(".")[0] or "the model"
-            node = self.plan.graph.makers.get(node.inputs[0].index)
-        return None
 
     def rewind(self, epoch):
         """From the last snapshot, repeat step by step up to the last state in which every weight is finite: (epoch, step) that broke it."""

@@ -12,6 +12,7 @@ from .adversarial import Attack, Moving
 from .door import Door
 from .history import History
 from .kernels import record as R
+from .measure import Course, Measure, Sample
 from .nn import no_grad, random
 from .nn.accumulated import AccumulatedPlan, UpdatePlan
 from .nn.dtype import real_dtype
@@ -116,6 +117,7 @@ class Trainer:
         self.partial, self.watchers, self.restored, self.widths = None, [], [], None
         self.table = None
         self.last_epoch = None  # the last run.Epoch: its steps' results, for those who count losses in their own way
+        self.statistics, self.course, self.sample = None, Course(), None
         self.spare = {}  # room of the last snapshot
         self._plans, self._traces, self._train_plan, self._order, self._lock = {}, {}, None, None, threading.RLock()
         self._door = None
@@ -142,14 +144,16 @@ class Trainer:
             self._plans[key] = make()
         return self._plans[key]
 
-    def _training_plan(self, widths, batch, data, emits, accumulate=1, norms=False):
+    def _training_plan(self, widths, batch, data, emits, accumulate=1, norms=False, watched=False):
+        """The plan of a step. watched: one of the same bits that keeps the forward's values and writes gradients down."""
         if self.optimizer.whole:
             raise TypeError(f"{type(self.optimizer).__name__} works on all rows at once, not in steps on batches: use fit")
         self.optimizer.home()
         store = self.store
         graph, text = self._traced(widths, True)
         key = ("train", text, batch, data.key(), emits, self.optimizer.signature(), str(self.loss.config()), self.seed,
-               self.clip_grad_norm, self.clip_grad_value, self.ema_decay is None, accumulate, norms, bool(self.penalty), self.mixup)
+               self.clip_grad_norm, self.clip_grad_value, self.ema_decay is None, accumulate, norms, bool(self.penalty), self.mixup,
+               watched)
         mixes = self._mixes(data)
 
         def make():
@@ -157,8 +161,8 @@ class Trainer:
             loss = self.loss.operation(data.targets == "int" and mixes is None, logits), z
             last = dict(clip_norm=self.clip_grad_norm, clip_value=float(self.clip_grad_value or 0), averages=self.ema_decay is not None)
             if accumulate == 1:
-                plan = Plan(graph, store, self.book, batch, data, loss, self.optimizer, self.seed, emits, norms=norms,
-                            penalized=self.penalty.params if self.penalty else (), mixup=mixes, **last)
+                plan = Plan(graph, store, self.book, batch, data, loss, self.optimizer, self.seed, emits, norms=norms, fused=not watched,
+                            penalized=self.penalty.params if self.penalty else (), mixup=mixes, keep=watched, **last)
             else:
                 params = [p for p in self.optimizer.steps if p.requires_grad]
                 inner = Plan(graph, store, self.book, batch, data, loss, None, self.seed, emits, gradients=params, total=True,
@@ -175,7 +179,8 @@ class Trainer:
             # what was frozen for a while has a step count of its own, and the plan's table would give it another's
             self._plans = {k: held for k, held in self._plans.items() if held is not plan}
             plan = self._cached(key, make)
-        self._train_plan = plan
+        if not watched:
+            self._train_plan = plan
         return plan
 
     def _mixes(self, data):
@@ -340,11 +345,19 @@ class Trainer:
         deadline = np.inf if max_time is None else begin + max_time
         self.stop_training, self.stop_reason = False, None
         steps_before, self._seconds = self.step, 0.0
+        self.sample, self.course.failure = Sample(arrays, target, weight), None
         with threads.team(self._threads(), plan.flops(batch), batch) as team, Progress(verbose, first + epochs, rows) as progress, \
                 Interrupts() as interrupts:
             fixed = self.num_threads is not None or threads.forced() is not None
             team = Team(team, fixed or plan.flops(batch) > SURELY_A_TEAM)
             run = Run(self, plan, spaces, rows, batch, plan.graph.output.shape[1], bool(self.metrics), team, interrupts, moving)
+            self.statistics = next((w for w in watchers if isinstance(w, cb.Statistics)), None)
+            if self.statistics is not None:
+                if self.accumulate != 1:
+                    raise ValueError("callbacks.Statistics and accumulate cannot be combined: a step has several batches")
+                widths = [a.shape[1] for a in arrays]
+                watched = self._training_plan(widths, batch, data, bool(self.metrics), norms=norms, watched=True)
+                run.measure = Measure(self, watched, self.statistics)
             for watcher in watchers:
                 watcher.on_train_begin(self)
             try:
@@ -372,9 +385,8 @@ class Trainer:
         per_batch = [w for w in watchers if type(w).on_batch_end is not cb.Callback.on_batch_end]
         by_step = self.scheduler is not None and self.scheduler_interval == "step"
         ahead = self.scheduled_ahead()
-        began = time.monotonic()
+        began, done, before = time.monotonic(), start, start
         try:
-            done = before = start
             for done in run.go(epoch, start, epoch.steps, deadline - began, 1 if per_batch or by_step and not ahead else None):
                 self._keep(epoch, run, done)
                 progress.update(self.epoch, min(done * run.batch, run.rows), epoch.mean_loss(done))
@@ -392,6 +404,7 @@ class Trainer:
             self._seconds += time.monotonic() - began
             if ahead and self.position != before:  # steps before an error that nobody was told of, or back to the last finite ones
                 self.scheduler.advance(self.position - before)
+            self.course.see(self.epoch, epoch.result[:done])
         if time.monotonic() >= deadline:
             self.stop_training, self.stop_reason = True, "max_time"
         if not prepare.finite(run.store.vectors["data"]):
