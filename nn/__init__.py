@@ -6,11 +6,12 @@ from .graph_module import GraphModule
 from .layers import Dropout, Linear, ModuleList, Sequential
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
 from .module import Module
+from .own import activation, loss
 from .parameter import Parameter
 from .random import manual_seed
 from .tensor import Tensor, no_grad
 
-__all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "Dropout", "ELU", "GELU", "GraphModule", "Identity", "LeakyReLU",
-           "Linear", "Loss", "MSELoss", "Module", "ModuleList", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax",
-           "Softplus", "Tanh", "Tensor", "backward", "functional", "get_default_dtype", "init", "manual_seed", "no_grad", "optim",
+__all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "Dropout", "ELU", "GELU", "GraphModule", "Identity", "LeakyReLU", "Linear",
+           "Loss", "MSELoss", "Module", "ModuleList", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh",
+           "Tensor", "activation", "backward", "functional", "get_default_dtype", "init", "loss", "manual_seed", "no_grad", "optim",
            "set_default_dtype"]

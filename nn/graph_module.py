@@ -9,11 +9,13 @@ class GraphModule(Module):
     """Runs a saved graph.
 
     graphs: {"train": ..., "eval": ...}, each as Graph.describe gives it. parameters: name -> Parameter, several names may share one.
-    Unknown operations, names or references raise ValueError; nothing is imported or executed by name.
+    Unknown operations, names or references raise ValueError; nothing is imported or executed by name. operations: what makes an
+    operation of its attributes, by name.
     """
 
-    def __init__(self, graphs, parameters):
+    def __init__(self, graphs, parameters, operations=TABLE):
         super().__init__()
+        self._operations = operations
         self._parameters.update(parameters)
         self.graphs = graphs
         self._steps = {mode: self._prepare(graph) for mode, graph in graphs.items()}
@@ -21,13 +23,13 @@ class GraphModule(Module):
     def _prepare(self, graph):
         known, steps = set(range(len(graph["inputs"]))), []
         for node in graph["nodes"]:
-            if node["op"] not in TABLE:
+            if node["op"] not in self._operations:
                 raise ValueError(f"the graph holds an unknown operation {node['op']!r}")
             for t in node["inputs"]:
                 if t is not None and t not in known and t not in self._parameters:
                     raise ValueError(f"the graph refers to {t!r}, which nothing makes")
             known.add(node["out"])
-            steps.append((TABLE[node["op"]](**node["attributes"]), node["inputs"], node["out"]))
+            steps.append((self._operations[node["op"]](**node["attributes"]), node["inputs"], node["out"]))
         if graph["output"] not in known:
             raise ValueError(f"the graph's output {graph['output']!r} is made by nothing")
         return steps

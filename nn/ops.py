@@ -12,6 +12,11 @@ class Op:
     name = ""
     planned = True  # whether a plan can hold it
 
+    @property
+    def title(self):
+        """What messages call it."""
+        return self.name
+
     def attributes(self):
         """What the constructor needs to make it again."""
         return {}

@@ -199,8 +199,8 @@ class Run:
         for node, values in self.plan.values():
             if not np.isfinite(values[:self.batch]).all():
                 layer = self._layer(node, names)
-                return layer, f"first in the output of {node.op.name}" + (f" (layer {layer})" if layer else "")
-        return "loss", "in the loss"
+                return layer, f"first in the output of {node.op.title}" + (f" (layer {layer})" if layer else "")
+        return "loss", f"in the loss {type(self.trainer.loss).__name__}"
 
     def _layer(self, node, names):
         """The layer whose output `node` is, through operations without parameters of their own."""

@@ -1,6 +1,7 @@
 """The contract in Numba: a complete second implementation, imported only when asked for."""
 from ..reference import engine
 from .activations import *  # noqa: F401,F403
+from .custom import *  # noqa: F401,F403
 from .dropout import *  # noqa: F401,F403
 from .elementwise import *  # noqa: F401,F403
 from .linear import *  # noqa: F401,F403

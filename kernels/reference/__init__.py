@@ -1,6 +1,7 @@
 """The contract: every kernel in plain NumPy, written to be read. Oracle of the tests and the implementation that always works."""
 from . import engine
 from .activations import *  # noqa: F401,F403
+from .custom import *  # noqa: F401,F403
 from .dropout import *  # noqa: F401,F403
 from .elementwise import *  # noqa: F401,F403
 from .linear import *  # noqa: F401,F403
