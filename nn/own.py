@@ -23,13 +23,12 @@ class OwnFunction:
     """
 
     def __init__(self, maker, function, derivative, parameters, inputs, role="derivative", states=0, reserved=0):
+        function, derivative = (getattr(f, "py_func", f) for f in (function, derivative))  # what @njit decorated is taken undecorated
         self.maker, self.function, self.derivative, self.role = maker, function, derivative, role
         self.name = getattr(function, "__name__", type(function).__name__)
         self.serial = next(_serials)  # what tells two functions of one name and text apart
         self.inputs = inputs
         names = self._arguments("function", function)
-        for what, f in (("function", function), (role, derivative)):
-            self._refuse_raise(what, f)
         self.defaults = self._defaults(names[inputs + reserved:], names, parameters, inputs + reserved)
         self.arguments = names
         if derivative is not None and len(self._arguments(role, derivative)) != len(names):
@@ -37,6 +36,10 @@ class OwnFunction:
                             f"{len(self._arguments(role, derivative))}")
         self.source = _source_hash(function, derivative)
         own = _compiler()
+        for what, f in (("function", function), (role, derivative)):
+            if f is not None and own.raises(f):
+                raise ValueError(f"{self._named(what)} raises an exception (a raise or assert in it): compiled code must give a number for "
+                                 f"every {self._arguments(what, f)[0]}")
         self._wrong = own.CannotCompile
         try:
             self.compiled = own.Own(function, derivative, inputs, len(self.defaults), states)
@@ -56,13 +59,6 @@ class OwnFunction:
             raise TypeError(f"{self.maker}: {what}={function.__name__} must have plain positional arguments, got "
                             f"{inspect.signature(function)}")
         return [a.name for a in kinds]
-
-    def _refuse_raise(self, what, function):
-        import dis
-        for step in dis.get_instructions(function) if function is not None else ():
-            if step.opname == "RAISE_VARARGS":
-                raise ValueError(f"{self._named(what)} raises an exception (a raise or assert in it): compiled code must give a number for "
-                                 f"every {next(iter(self._arguments(what, function)), 'argument')}")
 
     def _defaults(self, own, names, given, inputs):
         preset = self.function.__defaults__ or ()

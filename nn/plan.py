@@ -103,7 +103,7 @@ class Plan:
             node.op.forward(k, out, *[None if t is None else self._array_of(t) for t in node.inputs])
 
     def _loss(self, k, loss):
-        op, self._loss_input = loss
+        op, self._loss_input = self._held = loss  # a loss of the user's holds the code that the records point to
         z = self._buffers[self._loss_input.index]
         l, dz = Buffer((BATCH,)), Buffer(z.shape)
         op.rows(k, z, self.target, self.weight, l, dz)

@@ -128,7 +128,7 @@ def _names(code):
 def _literals(code, real):
     """`code` with its number literals in the type `real`; integers stay where they are exponents, indices or count."""
     steps = [s for s in dis.get_instructions(code)]
-    counts = any("SUBSCR" in s.opname or "FOR_ITER" in s.opname or "JUMP_BACKWARD" in s.opname for s in steps)
+    counts = any("SUBSCR" in s.opname or s.argrepr == "[]" or "FOR_ITER" in s.opname or "JUMP_BACKWARD" in s.opname for s in steps)
     constants = [_literals(c, real) if isinstance(c, python.CodeType) else c for c in code.co_consts]
     text = bytearray(code.co_code)
     for step, after in zip(steps, [*steps[1:], None]):
@@ -146,9 +146,16 @@ def _literals(code, real):
     return code.replace(co_code=bytes(text), co_consts=tuple(constants))
 
 
+def raises(function):
+    """Whether a raise or an assert stands in the function. Compiled blocks cannot pass an exception on: they would leave values undone."""
+    return any(step.opname == "RAISE_VARARGS" for step in dis.get_instructions(function))
+
+
 def specialise(function, real, path=()):
     """A copy of `function` that computes in the type `real`."""
     path = (*path, function)
+    if raises(function):
+        raise CannotCompile(f"{function.__name__} raises an exception")
     given = {**vars(builtins), **function.__globals__}
     space = {name: _converted(given[name], real, path) for name in _names(function.__code__) if name in given}
     cells = tuple(python.CellType(_converted(cell.cell_contents, real, path)) for cell in function.__closure__ or ())
@@ -210,7 +217,7 @@ class Own:
         """The function (which = "function") or the derivative for scalars of the type `real`, compiled where it is called first."""
         key = which, real
         if key not in self._scalars:
-            self._scalars[key] = inline(specialise(getattr(self, which), real))
+            self._scalars.setdefault(key, inline(specialise(getattr(self, which), real)))
         return self._scalars[key]
 
     def _slope(self, real):
@@ -225,7 +232,7 @@ class Own:
         """The address of the block function `kind`, "forward", "backward", "loss" or "update", for arrays of `dtype`."""
         real = np.dtype(dtype).type
         if (kind, real) not in self._blocks:
-            self._blocks[kind, real] = self._compile(kind, real)
+            self._blocks.setdefault((kind, real), self._compile(kind, real))  # two threads: the first one's address may be in use
         return self._blocks[kind, real].address
 
     def _compile(self, kind, real):

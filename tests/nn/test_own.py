@@ -283,6 +283,7 @@ def asserting(z):
     (lambda: nn.activation(lambda z: open("x")), TypeError, ["function=<lambda>", "compiled"]),
     (lambda: nn.activation(lambda z: (z, z)), TypeError, ["function=<lambda>", "one number"]),
     (lambda: nn.activation(asserting), ValueError, ["function=asserting", "raises", "z"]),
+    (lambda: nn.activation(lambda z: asserting(z)), TypeError, ["function=<lambda>", "asserting raises"]),
     (lambda: nn.activation(lambda z: math.factorial(int(z))), (TypeError, ValueError), ["function=<lambda>"]),
     (lambda: nn.activation(lambda z: math.sqrt(z)), ValueError, ["function=<lambda>", "NaN", "z = -9.97"]),
     (lambda: nn.activation(lambda z: z * z * z, lambda z: 3 * z), ValueError, ["derivative=<lambda>", "is not the derivative", "z = "]),
