@@ -12,6 +12,9 @@ from .tensor import apply
 MOST_PARAMETERS = 8
 """Parameters that fit into a call of the engine."""
 
+RESERVED = ("function", "source", "serial", "reduction", "own", "params", "forwards", "training")
+"""Names that a parameter cannot have: files and constructors use them."""
+
 _serials = itertools.count()
 
 
@@ -70,6 +73,8 @@ class OwnFunction:
             raise TypeError(f"{self._named('function')} has no argument {unknown[0]}; it takes {', '.join(names)}")
         values = {}
         for name in own:
+            if name in RESERVED:
+                raise TypeError(f"{self._named('function')} must not call a parameter {name}: that name is taken")
             value = given.get(name, preset.get(name))
             if value is None:
                 raise TypeError(f"{self._named('function')} takes {', '.join(names)}: the value of {name} is missing, give "

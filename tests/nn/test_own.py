@@ -265,6 +265,13 @@ def test_parameters_are_attributes():
     assert repr(module) == "swish(beta=3)"
 
 
+def test_a_loss_may_be_given_without_brackets():
+    model = net(nn.Tanh)
+    trainer = vv.Trainer(model, Pinball, optim.SGD(model.parameters()), seed=0)
+    assert isinstance(trainer.loss, Pinball)
+    assert trainer.fit(*data(), epochs=1, verbose=0)["loss"][0] > 0
+
+
 # --- errors
 def asserting(z):
     assert z < 100
@@ -276,6 +283,8 @@ def asserting(z):
     (lambda: nn.activation(lambda: 1.0), TypeError, ["function=<lambda>", "at least 1 argument"]),
     (lambda: nn.activation(swish), TypeError, ["function=swish", "beta"]),
     (lambda: nn.activation(swish, beta=2, gamma=1), TypeError, ["function=swish", "gamma"]),
+    (lambda: nn.activation(lambda z, source: z, source=1), TypeError, ["function=<lambda>", "source", "taken"]),
+    (lambda: nn.activation(lambda z, forward: z, forward=1), TypeError, ["function=<lambda>", "forward"]),
     (lambda: nn.activation(swish, beta="2"), TypeError, ["swish", "beta must be a number", "'2'"]),
     (lambda: nn.activation(swish, beta=math.nan), ValueError, ["swish", "beta must be finite"]),
     (lambda: nn.activation(swish, lambda z: z, beta=2), TypeError, ["derivative=<lambda>", "z, beta"]),
