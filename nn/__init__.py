@@ -39,6 +39,7 @@ from .layers import Dropout, Flatten, GaussianNoise, Linear, ModuleList, Residua
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
 from .module import Module
 from .normalisation import BatchNorm1d, LayerNorm, RMSNorm
+from .own import activation, loss
 from .parameter import Parameter
 from .random import manual_seed
 from .regression_losses import (
@@ -54,10 +55,11 @@ from .regression_losses import (
 from .tensor import Tensor, no_grad
 
 __all__ = ["BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BinaryFocalLoss", "Buffer", "CELU", "CrossEntropyLoss", "Dropout", "ELU",
-           "Embedding", "EmbeddingBag", "Flatten", "FocalLoss", "GELU", "GLU", "GammaLoss", "GaussianNLLLoss", "GaussianNoise",
-           "GraphModule", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "HingeLoss", "HuberLoss", "Identity",
-           "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "Loss", "MSELoss", "Mish", "Module",
-           "ModuleList", "MultiMarginLoss", "PReLU", "Parameter", "PoissonNLLLoss", "QuantileLoss", "RMSNorm", "RReLU", "ReLU", "ReLU6",
-           "Residual", "SELU", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softmin", "Softplus", "Softshrink", "Softsign",
-           "Tanh", "Tanhshrink", "Tensor", "Threshold", "TweedieLoss", "backward", "functional", "get_default_dtype", "init", "manual_seed",
-           "no_grad", "optim", "set_default_dtype", "utils"]
+           "Embedding", "EmbeddingBag", "Flatten", "FocalLoss", "GELU", "GLU", "GammaLoss", "GaussianNLLLoss",
+           "GaussianNoise", "GraphModule", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss",
+           "HingeLoss", "HuberLoss", "Identity", "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid",
+           "LogSoftmax", "Loss", "MSELoss", "Mish", "Module", "ModuleList", "MultiMarginLoss", "PReLU", "Parameter",
+           "PoissonNLLLoss", "QuantileLoss", "RMSNorm", "RReLU", "ReLU", "ReLU6", "Residual", "SELU", "Sequential", "SiLU",
+           "Sigmoid", "SmoothL1Loss", "Softmax", "Softmin", "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink",
+           "Tensor", "Threshold", "TweedieLoss", "activation", "backward", "functional", "get_default_dtype", "init", "loss",
+           "manual_seed", "no_grad", "optim", "set_default_dtype", "utils"]

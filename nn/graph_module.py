@@ -11,11 +11,13 @@ class GraphModule(Module):
 
     graphs: {"train": ..., "eval": ...}, each as Graph.describe gives it. parameters: name -> Parameter or Buffer, several names may
     share one.
-    Unknown operations, names or references raise ValueError; nothing is imported or executed by name.
+    Unknown operations, names or references raise ValueError; nothing is imported or executed by name. operations: what makes an
+    operation of its attributes, by name.
     """
 
-    def __init__(self, graphs, parameters):
+    def __init__(self, graphs, parameters, operations=TABLE):
         super().__init__()
+        self._operations = operations
         self._parameters.update({name: p for name, p in parameters.items() if isinstance(p, Parameter)})
         self._buffers.update({name: p for name, p in parameters.items() if not isinstance(p, Parameter)})
         self.graphs = graphs
@@ -24,13 +26,13 @@ class GraphModule(Module):
     def _prepare(self, graph):
         known, steps = set(range(len(graph["inputs"]))), []
         for node in graph["nodes"]:
-            if node["op"] not in TABLE:
+            if node["op"] not in self._operations:
                 raise ValueError(f"the graph holds an unknown operation {node['op']!r}")
             for t in node["inputs"]:
                 if t is not None and t not in known and t not in self._parameters and t not in self._buffers:
                     raise ValueError(f"the graph refers to {t!r}, which nothing makes")
             known.add(node["out"])
-            steps.append((TABLE[node["op"]](**node["attributes"]), node["inputs"], node["out"]))
+            steps.append((self._operations[node["op"]](**node["attributes"]), node["inputs"], node["out"]))
         if graph["output"] not in known:
             raise ValueError(f"the graph's output {graph['output']!r} is made by nothing")
         return steps

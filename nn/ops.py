@@ -18,6 +18,11 @@ class Op:
     kept = ()
     random = False  # whether it draws numbers: it then has p or the like, and `seed`, `place`, `step`
 
+    @property
+    def title(self):
+        """What messages call it."""
+        return self.name
+
     def attributes(self):
         """What the constructor needs to make it again."""
         return {}

@@ -174,7 +174,7 @@ class Plan:
             raise ValueError("X is sparse, and the model hands it on as it is; it needs X.toarray()")
 
     def _loss(self, k, loss):
-        op, self._loss_input = loss
+        op, self._loss_input = self._held = loss  # a loss of the user's holds the code that the records point to
         z = self._buffers[self._loss_input.index]
         l, dz = Buffer((BATCH,)), Buffer(z.shape)
         op.rows(k, z, self.target, self.weight, l, dz)

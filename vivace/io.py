@@ -12,8 +12,12 @@ from .nn import activations, embedding, layers, losses, no_grad, normalisation, 
 from .nn.buffer import Buffer
 from .nn.graph import trace
 from .nn.graph_module import GraphModule
+from .nn.ops import TABLE
 from .nn.optim import lr_scheduler
+from .nn.optim.own import OwnOptimizer
+from .nn.own import OwnActivation, OwnLoss
 from .nn.parameter import Parameter
+from .own_functions import OwnFunctions
 from .trainer import Trainer
 
 MODULES = {name: cls for room in (layers, activations, normalisation, embedding) for name, cls in vars(room).items()
@@ -89,7 +93,7 @@ def describe(trainer):
     if any(id(p) not in names for p in optimizer.steps):
         raise ValueError("the optimizer holds a parameter that is not the model's, so the trainer cannot be saved")
     for what, held, table in (("loss", trainer.loss, losses.TABLE), ("optimizer", optimizer, optim.TABLE)):
-        if table.get(type(held).__name__) is not type(held):
+        if table.get(type(held).__name__) is not type(held) and not isinstance(held, (OwnLoss, OwnOptimizer)):
             raise ValueError(f"{what} must be one of {', '.join(table)} to be saved, got {type(held).__name__}")
     optimizer.home()
     tensors = {f"model.{name}": np.array(p.numpy()) for named in (model.named_parameters(), model.named_buffers()) for name, p in named}
@@ -109,8 +113,8 @@ def describe(trainer):
         "format": FORMAT, "dtype": str(store.dtype), "model": _model(trainer, names), "training": model.training,
         "frozen": [name for name, p in model.named_parameters() if not p.requires_grad],
         "buffers": [name for name, _ in model.named_buffers()],
-        "loss": {"name": type(trainer.loss).__name__, "config": trainer.loss.config()},
-        "optimizer": {"name": type(optimizer).__name__, "steps": {names[id(p)]: t for p, t in optimizer.steps.items()},
+        "loss": {"name": "own" if isinstance(trainer.loss, OwnLoss) else type(trainer.loss).__name__, "config": trainer.loss.config()},
+        "optimizer": {"name": _optimizer_name(optimizer), "steps": {names[id(p)]: t for p, t in optimizer.steps.items()},
                       "groups": [{k: [names[id(p)] for p in v] if k == "params" else v for k, v in g.items()}
                                  for g in optimizer.param_groups]},
         "scheduler": _scheduler(trainer.scheduler),
@@ -129,6 +133,13 @@ def describe(trainer):
                   "partial": None if partial is None else {"rows": partial["rows"], "batch": partial["batch"]},
                   "history": trainer.history.state()},
     }
+
+
+def _optimizer_name(optimizer):
+    """Its class, or "own/<function>/<hash of its source>"."""
+    if isinstance(optimizer, OwnOptimizer):
+        return f"own/{optimizer.own.name}/{optimizer.own.source}"
+    return type(optimizer).__name__
 
 
 def _list(value):
@@ -150,13 +161,15 @@ def _model(trainer, names):
 
 
 def _known(module):
+    if isinstance(module, OwnActivation):
+        return True
     return MODULES.get(type(module).__name__) is type(module) and all(map(_known, module.children()))
 
 
 def _tree(module):
     if isinstance(module, layers.Sequential):
         return {"name": type(module).__name__, "children": [_tree(child) for child in module.children()]}
-    return {"name": type(module).__name__, "config": module.config()}
+    return {"name": "own" if isinstance(module, OwnActivation) else type(module).__name__, "config": module.config()}
 
 
 def _adversarial(attack):
@@ -192,13 +205,15 @@ def _callback(prefix, state, tensors):
 
 # --- loading
 
-def load(path, model=None, scheduler=None, metrics=None):
+def load(path, model=None, scheduler=None, metrics=None, functions=None):
     """The Trainer that `Trainer.save` wrote to `path`.
 
     model: a Module to fill instead of the saved one (its parameters' names and shapes must agree). scheduler: f(optimizer) -> the
     schedule, needed where the saved one is a function's (LambdaLR) or the caller's own class; it goes on where it stood. metrics:
-    instead of the saved ones; functions are not in a file. Raises FileNotFoundError, FileError with the reason for a file that is
-    truncated, changed or not a Vivace file, ValueError for arguments that do not fit it. No code from the file is run.
+    instead of the saved ones; functions are not in a file. functions: what nn.activation, nn.loss and optim.optimizer gave for the
+    functions that the trainer uses, in a list or by name; a warning tells where a source is not the saved one. Raises
+    FileNotFoundError, FileError with the reason for a file that is truncated, changed or not a Vivace file, ValueError for arguments
+    that do not fit it. No code from the file is run.
     """
     path = os.fspath(path)
     with open(path, "rb") as f:
@@ -213,9 +228,11 @@ def load(path, model=None, scheduler=None, metrics=None):
         warnings.warn(f"{path}: the metrics {named} are functions, which no file holds: give load(metrics=...)", stacklevel=2)
     try:
         arrays = _Arrays(tensors, d)
-        model = _fill(d, arrays, model)
-        optimizer = _optimizer(d["optimizer"], dict(model.named_parameters()), arrays)
-        loss = _named(losses.TABLE, "loss", d["loss"]["name"])(**d["loss"]["config"])
+        own = OwnFunctions(functions, path, _Misfit)
+        model = _fill(d, arrays, model, own)
+        optimizer = _optimizer(d["optimizer"], dict(model.named_parameters()), arrays, own)
+        loss = own.loss if d["loss"]["name"] == "own" else _named(losses.TABLE, "loss", d["loss"]["name"])
+        loss = loss(**d["loss"]["config"])
         trainer = _trainer(d, model, loss, optimizer, metrics)
         _restore_scheduler(trainer, d["scheduler"], scheduler)
         _restore_state(trainer, d["state"], arrays)
@@ -276,8 +293,8 @@ def _named(table, what, name):
     return table[name]
 
 
-def _fill(d, arrays, given):
-    model = _make_model(d, arrays) if given is None else given
+def _fill(d, arrays, given, own):
+    model = _make_model(d, arrays, own) if given is None else given
     held = arrays.model(d["buffers"])
     state = {**held, **{alias: held[name] for alias, name in d["model"]["aliases"].items()}}
     try:
@@ -296,13 +313,13 @@ def _fill(d, arrays, given):
     return model.train(d["training"])
 
 
-def _make_model(d, arrays):
+def _make_model(d, arrays, own):
     held, described = arrays.model(d["buffers"]), d["model"]
     if "module" in described:
-        return _make_module(described["module"], held, "")
+        return _make_module(described["module"], held, "", own)
     parameters = {name: Buffer(a) if name in d["buffers"] else Parameter(a) for name, a in held.items()}
     parameters |= {alias: parameters[name] for alias, name in described["aliases"].items()}
-    model = GraphModule(described["graphs"], parameters)
+    model = GraphModule(described["graphs"], parameters, {**TABLE, "own": own.operation})
     with no_grad():  # no rows: shapes and attributes are checked by the operations themselves
         for mode, graph in described["graphs"].items():
             model.train(mode == "train")
@@ -311,10 +328,10 @@ def _make_model(d, arrays):
     return model
 
 
-def _make_module(tree, held, prefix):
+def _make_module(tree, held, prefix, own):
     if not isinstance(tree, dict) or tree.get("name") not in ("Sequential", "Residual"):
         typed(tree, LEAF, "module")
-        cls = _named(MODULES, "module", tree["name"])
+        cls = own.activation if tree["name"] == "own" else _named(MODULES, "module", tree["name"])
         config = tree["config"]
         if tree["name"] in SIZES:  # before anything is allocated: the file's size bounds the model's
             bare = tree["name"] in OPTIONAL and config.get("dtype") is None
@@ -328,11 +345,11 @@ def _make_module(tree, held, prefix):
                 raise FileError(f"{prefix}{array} must have shape {shape}, got {held[f'{prefix}{array}'].shape}")
         return cls(**config)
     typed(tree, BRANCH, "module")
-    return MODULES[tree["name"]](*[_make_module(child, held, f"{prefix}{i}.") for i, child in enumerate(tree["children"])])
+    return MODULES[tree["name"]](*[_make_module(child, held, f"{prefix}{i}.", own) for i, child in enumerate(tree["children"])])
 
 
-def _optimizer(d, params, arrays):
-    cls = _named(optim.TABLE, "optimizer", d["name"])
+def _optimizer(d, params, arrays, own):
+    cls = own.optimizer(d["name"]) if d["name"].startswith("own/") else _named(optim.TABLE, "optimizer", d["name"])
     groups = [{k: [params[n] for n in v] if k == "params" else tuple(v) if isinstance(v, list) else v for k, v in g.items()}
               for g in d["groups"]]
     optimizer = cls(groups)

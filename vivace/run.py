@@ -254,8 +254,8 @@ class Run:
         for node, values in self.latest.values():
             if not np.isfinite(values[:self.batch]).all():
                 layer = layer_of(self.plan.graph, node, names)
-                return layer, f"first in the output of {node.op.name}" + (f" (layer {layer})" if layer else "")
-        return "loss", "in the loss"
+                return layer, f"first in the output of {node.op.title}" + (f" (layer {layer})" if layer else "")
+        return "loss", f"in the loss {type(self.trainer.loss).__name__}"
 
     def rewind(self, epoch):
         """From the last snapshot, repeat step by step up to the last state in which every weight is finite: (epoch, step) that broke it."""

@@ -21,6 +21,7 @@ from .nn.losses import CrossEntropyLoss, Loss
 from .nn.module import Module
 from .nn.optim import Optimizer
 from .nn.optim.lr_scheduler import ReduceLROnPlateau
+from .nn.own import OwnLoss
 from .nn.plan import Data, Plan
 from .nn.store import Store
 from .penalty import L2Penalty
@@ -76,6 +77,8 @@ class Trainer:
     def __init__(self, model, loss, optimizer, *, metrics=None, precision=None, scheduler=None, scheduler_interval="epoch",
                  clip_grad_norm=None, num_threads=None, backend=None, seed=None, clip_grad_value=None,
                  accumulate=1, ema_decay=None, l2_penalty=None, adversarial=None, mixup=None):
+        if isinstance(loss, type) and issubclass(loss, OwnLoss):  # what nn.loss gives, without its brackets
+            loss = loss()
         for name, value, kind in (("model", model, Module), ("loss", loss, Loss), ("optimizer", optimizer, Optimizer)):
             if not isinstance(value, kind):
                 raise TypeError(f"{name} must be a {kind.__module__.removesuffix('.module')}.{kind.__name__}, got {type(value).__name__}")

@@ -1,7 +1,12 @@
 """The contract in Numba: a complete second implementation, imported only when asked for."""
+import time
+
+import numpy as np
+
 from ..reference import engine
 from .activations import *  # noqa: F401,F403
 from .column_losses import *  # noqa: F401,F403
+from .custom import *  # noqa: F401,F403
 from .dropout import *  # noqa: F401,F403
 from .elementwise import *  # noqa: F401,F403
 from .embedding import *  # noqa: F401,F403
@@ -28,3 +33,25 @@ __all__ = list(KERNELS)
 def run_plan(*args):
     """reference.engine.run_plan with the kernels of this book."""
     return engine.run_plan(*args, book=KERNELS)
+
+
+def warm_up(names=None, dtypes=("float32", "float64"), progress=True):
+    """Compile the kernels ahead, which else happens at the first call of each; seconds taken.
+
+    names: kernels, None for all. Numba compiles for each type and number of dimensions: arrays of any shape are compiled with two, as in
+    training. Nothing is kept beyond the process. progress: whether a bar is shown.
+    """
+    from tqdm import tqdm
+
+    from .. import cases
+    begin = time.monotonic()
+    names = list(KERNELS) if names is None else list(names)
+    for name in names:
+        if name not in KERNELS:
+            raise ValueError(f"names must hold kernels, got {name!r}")
+    with tqdm(total=len(names) * len(dtypes), desc="compiling", unit="kernel", disable=not progress) as bar:
+        for name in names:
+            for dtype in dtypes:
+                KERNELS[name](*cases.make(name, {**cases.BASE, "*": (3, 5)}, np.dtype(dtype).type))
+                bar.update()
+    return time.monotonic() - begin

@@ -2,6 +2,7 @@
 from . import engine
 from .activations import *  # noqa: F401,F403
 from .column_losses import *  # noqa: F401,F403
+from .custom import *  # noqa: F401,F403
 from .dropout import *  # noqa: F401,F403
 from .elementwise import *  # noqa: F401,F403
 from .embedding import *  # noqa: F401,F403

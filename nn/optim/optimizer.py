@@ -28,6 +28,7 @@ class Optimizer:
 
     kernel = ""
     states = ()
+    constrains = True  # whether its kernel takes l1_decay, maximize and a bound of the gradient's elements
     whole = False  # whether it works on all rows at once instead of on gradients of batches
 
     def __init__(self, params, defaults, *, maximize=False, l1_decay=0.0, max_norm=None):
@@ -83,7 +84,7 @@ class Optimizer:
 
     def _scalars(self, group, t):
         """scalars(group, t) and what every kernel takes after them."""
-        return {**self.scalars(group, t), "l1": group["l1_decay"]}
+        return {**self.scalars(group, t), "l1": group["l1_decay"]} if self.constrains else self.scalars(group, t)
 
     def home(self):
         """The store in which the parameters live now."""
@@ -129,7 +130,8 @@ class Optimizer:
         if not 0 <= t - first < len(table) or group != options:
             steps = np.arange(t, t + AHEAD, dtype=np.float64)
             columns = [v.tolist() if isinstance(v, np.ndarray) and v.ndim else [v] * AHEAD for v in self._scalars(group, steps).values()]
-            columns.append([group["maximize"]] * AHEAD)
+            if self.constrains:
+                columns.append([group["maximize"]] * AHEAD)
             first, table = t, list(zip(*columns))
             self._ahead[index] = first, _copied(group), table
         return table[t - first]
@@ -153,8 +155,9 @@ class Optimizer:
         names = self._scalars(group, np.array([1.0]))
         slots = [Slot(f"{index}/{self.steps[p]}/{name}") for name in names]
         place = R.PARAMETERS, p._offset * size
+        more = [group["maximize"], clip] if self.constrains else []
         calls = [getattr(k, self.kernel)(Buffer((p.size,), "real", (R.GRADIENTS, p._offset * size)), Buffer((p.size,), "real", place),
-                                         *states, *slots, group["maximize"], clip)]
+                                         *states, *slots, *more)]
         if group["max_norm"] is not None and p.ndim == 2:
             calls.append(k.limit_rows(Buffer(p.shape, "real", place), float(group["max_norm"])))
         return calls

@@ -14,8 +14,9 @@ from ..nn.optim import (
     RAdam,
     RMSprop,
     Rprop,
+    optimizer,
 )
 from . import lr_scheduler
 
 __all__ = ["Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "LevenbergMarquardt", "Lion", "NAdam", "Optimizer", "RAdam",
-           "RMSprop", "Rprop", "SGD", "lr_scheduler"]
+           "RMSprop", "Rprop", "SGD", "lr_scheduler", "optimizer"]
