@@ -136,7 +136,7 @@ class Runner:
         took = self.timed(self.chunk)
         units = self.chunk if isinstance(self.chunk, int) else len(self.chunk) * self.workload.steps
         last = getattr(getattr(self.library, "trainer", None), "last_run", None)
-        return {"microseconds": took / units * 1e6, "ran": last.threads if last and last.threads else self.threads}
+        return {"microseconds": took / units * 1e6, "ran": last.threads if last and last.threads else self.threads or os.cpu_count()}
 
 
 def main(argv):
