@@ -12,6 +12,8 @@
 
 enum { CHUNK = 128, TILE_ROWS = 16, TILE_COLUMNS = 1024 }; /* contract.py has the same; a test compares them */
 
+static void adam_update_entry(vv_args *, ptrdiff_t, ptrdiff_t), adamw_update_entry(vv_args *, ptrdiff_t, ptrdiff_t);
+
 #define T f32
 #define REAL float
 #define LANES 16

@@ -8,10 +8,8 @@ cdef extern from "kernels.h" nogil:
                                    Py_ssize_t, Py_ssize_t, int, float)
     void linear_backward_input_f64(const double*, const double*, const double*, double*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                                    Py_ssize_t, Py_ssize_t, Py_ssize_t, int, double)
-    void weight_tile_f32(const float*, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
-                         Py_ssize_t, float*, Py_ssize_t, const float**)
-    void weight_tile_f64(const double*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
-                         Py_ssize_t, double*, Py_ssize_t, const double**)
+    void weight_gradient_f32(vv_args*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t)
+    void weight_gradient_f64(vv_args*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t)
     void bias_gradient_f32(const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, float*)
     void bias_gradient_f64(const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, double*)
     void pack_panel_f32(const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, float*)
@@ -51,51 +49,10 @@ cdef void linear_backward_input_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) 
                                   lo, hi, a.part[0], part_end(a, a.dim[1]), <int>a.k[0], a.s[1])
 
 
-cdef struct Tile:
-    Py_ssize_t o0, o1, i0, i1
-
-
-cdef enum:
-    FAR = 1 << 15  # elements of a weight from which its update finds parameter and state outside the second-level cache
-
-
-cdef inline void weight_tile(vv_args* a, Tile* t, void* dw, Py_ssize_t ld, vv_args* update) noexcept nogil:
-    """The gradient of one tile to `dw`. What its update will read is asked for meanwhile; fetching it all before the products
-    cost the step of 784-512-256-10 4%, not at all 8%."""
-    cdef void* soon[3]
-    cdef Py_ssize_t i, I = a.dim[1], size = 4 if a.real == 0 else 8
-    cdef bint ask = update != NULL and I * a.dim[2] >= FAR
-    for i in range(3):
-        soon[i] = <char*>update.buf[1 + i] + (t.o0 * I + t.i0) * size if ask and update.buf[1 + i] != NULL else NULL
-    if a.real == 0:
-        weight_tile_f32(<float*>a.buf[0], <float*>a.buf[1], a.dim[0], I, a.dim[2], t.o0, t.o1, t.i0, t.i1, <float*>dw, ld,
-                        <const float**>soon)
-    else:
-        weight_tile_f64(<double*>a.buf[0], <double*>a.buf[1], a.dim[0], I, a.dim[2], t.o0, t.o1, t.i0, t.i1, <double*>dw, ld,
-                        <const double**>soon)
-
-
 cdef inline void update_from(vv_args* update, char* gradient, Py_ssize_t lo, Py_ssize_t hi, Py_ssize_t size) noexcept nogil:
     """An update of elements lo..hi whose gradient stands at `gradient` instead of in the flat vector."""
     update.buf[0] = gradient - lo * size
     update.run(update, lo, hi)
-
-
-cdef inline void one_tile(vv_args* a, Tile* t) noexcept nogil:
-    """A tile's gradient; where updates are chained it goes through a scratch in the first-level cache straight into them."""
-    cdef double scratch[TILE_ROWS * TILE_COLUMNS]
-    cdef Py_ssize_t o, I = a.dim[1], size = 4 if a.real == 0 else 8, width = t.i1 - t.i0
-    cdef vv_args* update = a.then[0]
-    if update == NULL:
-        if a.buf[2] != NULL:
-            weight_tile(a, t, <char*>a.buf[2] + (t.o0 * I + t.i0) * size, I, NULL)
-        return
-    weight_tile(a, t, scratch, width, update)
-    if width == I:
-        update_from(update, <char*>scratch, t.o0 * I, t.o1 * I, size)
-    else:
-        for o in range(t.o0, t.o1):
-            update_from(update, <char*>scratch + (o - t.o0) * width * size, o * I + t.i0, o * I + t.i1, size)
 
 
 cdef void bias_gradient(vv_args* a, void* dy, void* room, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
@@ -116,16 +73,11 @@ cdef void bias_gradient(vv_args* a, void* dy, void* room, Py_ssize_t lo, Py_ssiz
 
 
 cdef void linear_backward_weight_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
-    cdef Py_ssize_t o = lo, i0, first = a.part[0], end = part_end(a, a.dim[1])
-    cdef Tile tile
-    while o < hi:
-        tile.o0, tile.o1 = o, min(o + TILE_ROWS, hi)
-        i0 = first
-        while i0 < end:
-            tile.i0, tile.i1 = i0, min(i0 + TILE_COLUMNS, end)
-            one_tile(a, &tile)
-            i0 += TILE_COLUMNS
-        o += TILE_ROWS
+    cdef Py_ssize_t first = a.part[0], end = part_end(a, a.dim[1])
+    if a.real == 0:
+        weight_gradient_f32(a, lo, hi, first, end)
+    else:
+        weight_gradient_f64(a, lo, hi, first, end)
     if first == 0 and a.buf[3] != NULL:
         bias_gradient(a, a.buf[1], a.buf[3], lo, hi)
 

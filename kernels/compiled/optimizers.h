@@ -118,29 +118,37 @@ UPDATE(rprop) {
     }
 }
 
-/* shrink is 1 - lr weight_decay (AdamW) or 1; decay the coupled weight decay */
-INLINE void F(adam)(vv_args *a, ptrdiff_t lo, ptrdiff_t hi, double shrink, double decay) {
-    BEGIN;
-    ARRAY(m, 2);
-    ARRAY(v, 3);
-    ARRAY(top, 4);
-    const VEC keep = F(all)((REAL)shrink), b1 = SCALAR(1), r1 = REST(1), b2 = SCALAR(2), r2 = REST(2), eps = SCALAR(3);
-    const VEC lr = F(all)((REAL)(a->s[0] / a->s[5])), root = F(all)((REAL)(1 / sqrt(a->s[6])));
-    const F(terms) t = TERMS(decay, 7);
-    EACH(i, n) {
-        VEC w = LOAD(p, i, n) * keep, d = F(direction)(LOAD(g, i, n), w, t);
-        VEC mean = b1 * LOAD(m, i, n) + r1 * d, square = b2 * LOAD(v, i, n) + r2 * d * d;
-        STORE(m, i, n, mean);
-        STORE(v, i, n, square);
-        if (top) {
-            square = F(larger)(LOAD(top, i, n), square);
-            STORE(top, i, n, square);
-        }
-        STORE(p, i, n, w - lr * (mean / (F(sqrt)(square) * root + eps)));
-    }
+/* Adam and AdamW as data: everything that one vector of parameters needs. So the same step is taken in a loop of its own, and by a
+   matmul between its multiply-adds (weight.h). shrink is 1 - lr weight_decay (AdamW) or 1; decay the coupled weight decay. */
+typedef struct { REAL keep, b1, r1, b2, r2, eps, lr, root, *p, *m, *v, *top; F(terms) t; } F(adam_step);
+INLINE F(adam_step) F(adam_step_of)(const vv_args *a, double shrink, double decay) {
+    return (F(adam_step)){(REAL)shrink, (REAL)a->s[1], (REAL)(1 - a->s[1]), (REAL)a->s[2], (REAL)(1 - a->s[2]), (REAL)a->s[3],
+                          (REAL)(a->s[0] / a->s[5]), (REAL)(1 / sqrt(a->s[6])), a->buf[1], a->buf[2], a->buf[3], a->buf[4], TERMS(decay, 7)};
 }
-UPDATE(adam) { F(adam)(a, lo, hi, 1, a->s[4]); }
-UPDATE(adamw) { F(adam)(a, lo, hi, 1 - a->s[0] * a->s[4], 0); }
+INLINE void F(adam_at)(const F(adam_step) *s, VEC g, ptrdiff_t i, ptrdiff_t n) { /* elements i..n, at most a vector of them */
+    VEC w = LOAD(s->p, i, n);
+    if (s->keep != 1) w *= F(all)(s->keep);
+    const VEC d = F(direction)(g, w, s->t);
+    VEC mean = F(all)(s->b1) * LOAD(s->m, i, n) + F(all)(s->r1) * d;
+    VEC square = F(all)(s->b2) * LOAD(s->v, i, n) + F(all)(s->r2) * d * d;
+    STORE(s->m, i, n, mean);
+    STORE(s->v, i, n, square);
+    if (s->top) {
+        square = F(larger)(LOAD(s->top, i, n), square);
+        STORE(s->top, i, n, square);
+    }
+    STORE(s->p, i, n, w - F(all)(s->lr) * (mean / (F(sqrt)(square) * F(all)(s->root) + F(all)(s->eps))));
+}
+INLINE void F(adam)(const F(adam_step) s, const REAL *g, ptrdiff_t lo, ptrdiff_t hi) {
+    for (ptrdiff_t i = lo; i < hi; i += W) F(adam_at)(&s, LOAD(g, i, hi), i, hi);
+}
+static int F(adam_rides)(const vv_args *a, F(adam_step) *step) { /* whether `a` is such an update; then what it needs */
+    if (a->run != adam_update_entry && a->run != adamw_update_entry) return 0;
+    *step = a->run == adam_update_entry ? F(adam_step_of)(a, 1, a->s[4]) : F(adam_step_of)(a, 1 - a->s[0] * a->s[4], 0);
+    return 1;
+}
+UPDATE(adam) { F(adam)(F(adam_step_of)(a, 1, a->s[4]), a->buf[0], lo, hi); }
+UPDATE(adamw) { F(adam)(F(adam_step_of)(a, 1 - a->s[0] * a->s[4], 0), a->buf[0], lo, hi); }
 
 UPDATE(adamax) {
     BEGIN;

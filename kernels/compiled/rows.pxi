@@ -1,4 +1,9 @@
 # --- rows
+cdef extern from "kernels.h" nogil:
+    void gather_rows_f32(const float*, const int64_t*, float*, Py_ssize_t, Py_ssize_t, Py_ssize_t)
+    void gather_rows_f64(const double*, const int64_t*, double*, Py_ssize_t, Py_ssize_t, Py_ssize_t)
+
+
 ctypedef fused any_real:
     float
     double
@@ -9,23 +14,20 @@ cdef void gather(const any_real* x, const int64_t* index, real* y, Py_ssize_t I,
     cdef const any_real* row
     for n in range(lo, hi):
         row = x + index[n] * I
-        if sizeof(any_real) == sizeof(real):
-            memcpy(y + n * I, row, I * sizeof(real))
-        else:
-            for i in range(I):
-                y[n * I + i] = <real>row[i]
+        for i in range(I):
+            y[n * I + i] = <real>row[i]
 
 
 cdef inline void gather_wide(vv_args* a, Py_ssize_t I, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
     cdef const int64_t* index = <const int64_t*>a.buf[1]
     if a.real == 0 and a.source == 0:
-        gather(<float*>a.buf[0], index, <float*>a.buf[2], I, lo, hi)
+        gather_rows_f32(<float*>a.buf[0], index, <float*>a.buf[2], I, lo, hi)
     elif a.real == 0:
         gather(<double*>a.buf[0], index, <float*>a.buf[2], I, lo, hi)
     elif a.source == 0:
         gather(<float*>a.buf[0], index, <double*>a.buf[2], I, lo, hi)
     else:
-        gather(<double*>a.buf[0], index, <double*>a.buf[2], I, lo, hi)
+        gather_rows_f64(<double*>a.buf[0], index, <double*>a.buf[2], I, lo, hi)
 
 
 cdef void gather_rows_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:

@@ -164,6 +164,15 @@ INLINE REAL F(common_factor)(const REAL *w, ptrdiff_t rows, int mean) {
     return (REAL)(total != 0 ? 1.0 / total : 0.0);
 }
 
+/* y[n] = x[index[n]] for rows of I; the line of a row to come is asked for, since their order has no pattern */
+static void F(gather_rows)(const REAL *x, const int64_t *index, REAL *y, ptrdiff_t I, ptrdiff_t lo, ptrdiff_t hi) {
+    for (ptrdiff_t n = lo; n < hi; n++) {
+        const REAL *row = x + index[n] * I;
+        __builtin_prefetch(x + index[n + 8 < hi ? n + 8 : hi - 1] * I);
+        EACH(i, I) STORE(y + n * I, i, I, LOAD(row, i, I));
+    }
+}
+
 /* --- losses of rows lo..hi. N is the whole batch (for the weights' sum); dy may be NULL. */
 #define LOSS_ROWS                                                                                                              \
     const REAL common = F(common_factor)(w, N, mean);                                                                          \
@@ -185,6 +194,42 @@ static void F(squared_error)(const REAL *y, const REAL *t, const REAL *w, REAL *
     }
 }
 
+/* W rows of at most W classes, turned so that a vector holds one class of all rows: every lane works, and no sum goes across lanes. The
+   bits are those of the loop below: a sum over classes is the same tree, whose absent terms are zeros. */
+static void F(few_classes)(const REAL *z, const int64_t *t, const REAL *w, REAL common, REAL *l, REAL *dz, ptrdiff_t C, ptrdiff_t first,
+                           int rows) {
+    VEC e[W], sum[LANES], chosen = F(all)(0), f = F(all)(common);
+    F(int) label;
+    REAL factor[W];
+    __typeof__(label[0]) labels[W];
+    for (int r = 0; r < W; r++) {
+        e[r] = r < rows ? F(load_part)(z + (first + r) * C, C) : F(all)(0);
+        labels[r] = r < rows ? t[first + r] : 0;
+        factor[r] = w && r < rows ? w[first + r] * common : common;
+    }
+    memcpy(&label, labels, sizeof(label));
+    if (w) f = F(load)(factor);
+    F(transpose)(e);
+    VEC m = e[0];
+    for (ptrdiff_t c = 1; c < C; c++) m = F(select)((e[c] > m) | (e[c] != e[c]), e[c], m);
+    for (ptrdiff_t c = 0; c < C; c++) {
+        const VEC d = e[c] - m;
+        chosen = F(select)(label == (__typeof__(labels[0]))c, d, chosen);
+        sum[c] = e[c] = F(exp)(d);
+    }
+    for (ptrdiff_t h = LANES / 2; h > 0; h /= 2)
+        for (ptrdiff_t c = 0; c < h && c + h < C; c++) sum[c] += sum[c + h];
+    const VEC losses = F(log)(sum[0]) - chosen;
+    F(store_part)(l + first, losses, rows);
+    if (!dz) return;
+    for (ptrdiff_t c = 0; c < C; c++) {
+        const VEC p = e[c] / sum[0];
+        e[c] = F(select)(label == (__typeof__(labels[0]))c, p - 1, p) * f;
+    }
+    F(transpose)(e);
+    for (int r = 0; r < rows; r++) F(store_part)(dz + (first + r) * C, e[r], C);
+}
+
 /* W rows at a time, so that their logarithms are taken together. v (C): class weights, NULL for ones; they enter the smoothed target
    as v[c] / v[t], for the row weights hold v[t] already. */
 static void F(softmax_cross_entropy)(const REAL *z, const int64_t *t, const REAL *w, const REAL *v, REAL *l, REAL *dz, ptrdiff_t N,
@@ -193,6 +238,10 @@ static void F(softmax_cross_entropy)(const REAL *z, const int64_t *t, const REAL
     const REAL classes = v ? F(row_sum)(v, C) : (REAL)C;
     for (ptrdiff_t first = lo; first < hi; first += W) {
         const int rows = hi - first < W ? (int)(hi - first) : W;
+        if (C <= W && smoothing == 0 && !v) {
+            F(few_classes)(z, t, w, common, l, dz, C, first, rows);
+            continue;
+        }
         REAL s[W], chosen[W], others[W], rest[W];
         for (int r = 0; r < W; r++) s[r] = 1;
         for (int r = 0; r < rows; r++) {

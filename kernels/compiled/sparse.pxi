@@ -37,6 +37,10 @@ cdef inline Py_ssize_t tile_columns_of(const int64_t* dim) noexcept nogil:
     return max((dim[1] + TILE_COLUMNS - 1) // TILE_COLUMNS, 1)
 
 
+cdef struct Tile:
+    Py_ssize_t o0, o1, i0, i1
+
+
 cdef inline void sparse_weight_tile(vv_args* a, Tile* t, void* dw, Py_ssize_t ld) noexcept nogil:
     cdef const int64_t* columns = <int64_t*>a.buf[0]
     cdef const int64_t* cuts = <int64_t*>a.buf[2]

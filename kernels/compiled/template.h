@@ -4,6 +4,7 @@
 #define F(name) NAME1(name, T)
 #define VEC F(vec)
 #define W (LANES / NV)
+#include "transpose.h"
 #include "rowwise.h"
 #include "column_losses.h"
 #include "maps_rows.h"

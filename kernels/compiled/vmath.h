@@ -94,10 +94,13 @@ INLINE vec_f64 sigmoid_f64(vec_f64 x) {
     return select_f64(x < 0.0, e, all_f64(1.0)) / (1.0 + e);
 }
 
-/* --- tanh. float: an odd polynomial (Cephes) below 0.625, 1 - 2 / (exp 2|x| + 1) above. double: -m / (2 + m), m = expm1(-2|x|) */
+/* --- tanh. float: an odd polynomial (Cephes) below 0.625, 1 - 2 / (exp 2|x| + 1) above, which is 1 from 9.02 on: the bound leaves an
+   exponent that one multiplication applies. double: -m / (2 + m), m = expm1(-2|x|) */
 INLINE vec_f32 tanh_f32(vec_f32 x) {
     vec_f32 a = abs_f32(x), z = x * x;
-    vec_f32 big = 1.0f - 2.0f / (exp_f32(a + a) + 1.0f);
+    int_f32 n;
+    vec_f32 most = select_f32(a > 9.5f, all_f32(9.5f), a), y = 1.0f + expm1_core_f32(most + most, &n);
+    vec_f32 big = 1.0f - 2.0f / (y * (vec_f32)((n + 127) << 23) + 1.0f);
     vec_f32 p = all_f32(-5.70498872745e-3f);
     p = fma_f32(p, z, all_f32(2.06390887954e-2f));
     p = fma_f32(p, z, all_f32(-5.37397155531e-2f));

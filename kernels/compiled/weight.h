@@ -1,0 +1,204 @@
+/* Gradient of the weight, dw = dyᵀ x over N rows, and its update while a tile of it is hot; for one type, included by matmul.h.
+
+   Chunks of CHUNK rows are chains of their own; a stack holds the partial tiles of the binary tree over chunks. What the products read
+   is brought side by side first where that pays: a group of panels of x, whose lines would stand I apart, and the columns of dy, which
+   would stand O apart; for powers of two they all fall into a few sets of the first-level cache. */
+enum { F(stack_levels) = 40 };
+enum { F(NEAR_X) = 1024 * MAX_PANELS * LANES, F(NEAR_DY) = (1 << 19) / sizeof(REAL) };
+
+/* Outputs that are gone through together. Where x does not fit the second-level cache, a group of its panels is copied for as many as
+   have room for their columns of dy; else blocks of TILE_ROWS outputs walk along whole rows of weights, which suits their update. */
+static ptrdiff_t F(block_outputs)(ptrdiff_t N, ptrdiff_t I) {
+    const ptrdiff_t most = F(NEAR_DY) / (N > 0 ? N : 1) / TILE_ROWS * TILE_ROWS;
+    const int copied = N * I * sizeof(REAL) > 1 << 20 && N * MAX_PANELS * LANES <= F(NEAR_X);
+    return copied && most > TILE_ROWS ? most : TILE_ROWS;
+}
+
+/* What a tile goes through on its way. */
+typedef struct {
+    REAL *dw;             /* the place of element (o0, i0), rows ld apart */
+    ptrdiff_t ld;
+    F(aside) *aside;      /* or: no dw; the update is made meanwhile from rooms of its own */
+    REAL *room;           /* two tiles, in turns: an update is made from one while the other is written */
+    int turn;
+    ptrdiff_t first;      /* element (o0, i0) of the parameter */
+} F(sink);
+
+INLINE void F(aside_flush)(F(aside) * s) {
+    while (s->left) F(aside_once)(s);
+}
+/* The tile at `g`, `rows` by `columns`, is ready: its update is made while the next one is computed. */
+INLINE void F(aside_take)(F(aside) * s, const REAL *g, ptrdiff_t first, ptrdiff_t I, int rows, ptrdiff_t columns, ptrdiff_t depth) {
+    F(aside_flush)(s);
+    const ptrdiff_t vectors = rows * ((columns + W - 1) / W);
+    s->g = g, s->at = first, s->end = first + columns, s->columns = columns, s->I = I, s->left = rows;
+    s->every = depth > vectors ? (int)depth / (int)(vectors + 1) : 1;
+}
+
+/* One tile of sums over all rows, to `out`, rows ld apart. A chunk's tile is joined to the one before as it leaves the registers; the
+   last join of all writes to `out`. */
+INLINE void F(weight_sums)(F(product) * g, ptrdiff_t N, int rows, int panels, REAL *out, ptrdiff_t ld, REAL (*stack)[MAX_ROWS * MAX_PANELS * LANES]) {
+    const REAL *a = g->a, *b = g->b;
+    const ptrdiff_t columns = (panels - 1) * LANES + g->last;
+    int level = 0; /* tiles on the stack */
+    for (ptrdiff_t n = 0, chunk = 0; n == 0 || n < N; n += CHUNK, chunk++) {
+        const int last = n + CHUNK >= N, join = level > 0 && ((chunk & 1) || last), whole = last && level <= join;
+        g->a = a + n * g->a_k;
+        g->b = b + n * g->b_k;
+        g->depth = N - n < CHUNK ? N - n : CHUNK;
+        g->joined = join ? stack[level - 1] : NULL;
+        g->c = whole ? out : stack[level - join];
+        g->c_row = whole ? ld : MAX_PANELS * LANES;
+        RUN(g, 0, rows, panels);
+        level += !join;
+        for (ptrdiff_t up = join ? chunk >> 1 : 0; level > 1 && ((up & 1) || last); up >>= 1) {
+            level--;
+            REAL *const to = last && level == 1 ? out : stack[level - 1];
+            const ptrdiff_t apart = to == out ? ld : MAX_PANELS * LANES;
+            for (int m = 0; m < rows; m++)
+                for (ptrdiff_t c = 0; c < columns; c++)
+                    to[m * apart + c] = stack[level - 1][m * MAX_PANELS * LANES + c] + stack[level][m * MAX_PANELS * LANES + c];
+        }
+    }
+}
+
+static void F(weight_block)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_t I, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t i0,
+                            ptrdiff_t i1, F(sink) *to) {
+    REAL stack[F(stack_levels)][MAX_ROWS * MAX_PANELS * LANES] __attribute__((aligned(64)));
+    REAL near_dy[F(NEAR_DY)] __attribute__((aligned(64))), near_x[F(NEAR_X)] __attribute__((aligned(64)));
+    const int copied = F(block_outputs)(N, I) > TILE_ROWS && o1 - o0 > TILE_ROWS;
+    const ptrdiff_t blocks = (o1 - o0 + TILE_ROWS - 1) / TILE_ROWS;
+    const int near = N * blocks * TILE_ROWS <= F(NEAR_DY) && N * O * sizeof(REAL) > 1 << 14; /* columns of dy, TILE_ROWS side by side */
+    for (ptrdiff_t i = i0; i < i1;) {
+        F(product) g = {.a_row = 1, .aside = to->aside};
+        const int panels = F(group)(i1 - i, &g.last);
+        const ptrdiff_t columns = (panels - 1) * LANES + g.last;
+        if (copied)
+            for (ptrdiff_t n = 0; n < N; n++)
+                for (ptrdiff_t c = 0; c < columns; c += W)
+                    F(store)(near_x + n * panels * LANES + c, LOAD(x + n * I + i, c, columns));
+        const REAL *b = copied ? near_x : x + i;
+        g.packed = copied;
+        g.b_k = copied ? panels * LANES : I;
+        g.b_panel = LANES;
+        for (ptrdiff_t o = o0, block = o0, end = o0; o < o1;) {
+            if (o == end) {
+                block = o, end = o1 - o < TILE_ROWS ? o1 : o + TILE_ROWS;
+                for (ptrdiff_t n = 0; near && i == i0 && n < N; n++)
+                    memcpy(near_dy + (block - o0) * N + n * TILE_ROWS, dy + n * O + block, (end - block) * sizeof(REAL));
+            }
+            const int rows = end - o < F(tile_rows)[panels] ? (int)(end - o) : F(tile_rows)[panels];
+            g.a = near ? near_dy + (block - o0) * N + (o - block) : dy + o;
+            g.a_k = near ? TILE_ROWS : O;
+            g.b = b;
+            REAL *const out = to->aside ? to->room + to->turn * MAX_ROWS * MAX_PANELS * LANES : to->dw + (o - o0) * to->ld + (i - i0);
+            F(weight_sums)(&g, N, rows, panels, out, to->aside ? MAX_PANELS * LANES : to->ld, stack);
+            if (to->aside) F(aside_take)(to->aside, out, to->first + (o - o0) * I + (i - i0), I, rows, columns, N);
+            to->turn = !to->turn;
+            o += rows;
+        }
+        i += columns;
+    }
+}
+
+/* The update of elements first..first + n, whose gradient stands at `g` instead of in the flat vector. */
+INLINE void F(update_from)(vv_args *update, const REAL *g, ptrdiff_t first, ptrdiff_t n) {
+    update->buf[0] = (void *)(g - first);
+    update->run(update, first, first + n);
+}
+
+/* A layer of few inputs and more outputs: vectors along the outputs, so that lanes are full, then turned. The chains are the same.
+   17-64 at batch 64: 3.5 us by panels of inputs, 2 so. */
+enum { F(NARROW) = 48 };
+INLINE int F(is_narrow)(ptrdiff_t I, ptrdiff_t O) {
+    return I <= F(NARROW) && 4 * O * ((I + LANES - 1) / LANES) > 5 * I * ((O + LANES - 1) / LANES);
+}
+static void F(weight_narrow)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1) {
+    enum { ACROSS = MAX_PANELS * LANES };
+    REAL stack[F(stack_levels)][MAX_ROWS * ACROSS] __attribute__((aligned(64)));
+    REAL turned[F(NARROW) * ACROSS] __attribute__((aligned(64))), panel[ACROSS * LANES] __attribute__((aligned(64)));
+    REAL room[ACROSS * F(NARROW)];
+    const ptrdiff_t N = a->dim[0], I = a->dim[1], O = a->dim[2];
+    for (ptrdiff_t o = o0, columns; o < o1; o += columns) {
+        F(product) g = {.a_row = 1, .a_k = I, .b_k = O, .b_panel = LANES};
+        const int panels = F(group)(o1 - o, &g.last);
+        columns = (panels - 1) * LANES + g.last;
+        for (ptrdiff_t i = 0, rows; i < I; i += rows) {
+            rows = F(rows_of)(I - i, F(tile_rows)[panels]);
+            g.a = (REAL *)a->buf[0] + i;
+            g.b = (REAL *)a->buf[1] + o;
+            F(weight_sums)(&g, N, (int)rows, panels, turned + i * ACROSS, ACROSS, stack);
+        }
+        REAL *const to = a->then[0] ? room : (REAL *)a->buf[2] + o * I;
+        for (ptrdiff_t i = 0; i < I; i += LANES) {
+            F(pack_panel)(turned, I, ACROSS, i / LANES, 0, columns, panel);
+            for (ptrdiff_t c = 0; c < columns; c++)
+                for (ptrdiff_t l = 0; l < LANES && i + l < I; l += W)
+                    F(store_part)(to + c * I + i + l, F(load)(panel + c * LANES + l), I - i - l < W ? I - i - l : W);
+        }
+        if (a->then[0]) F(update_from)(a->then[0], room, o * I, columns * I);
+    }
+}
+
+/* Outputs o0..o1 and inputs i0..i1 of dw: written down, or straight into the update of then[0]. */
+static void F(weight_gradient)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t i0, ptrdiff_t i1) {
+    const REAL *x = a->buf[0], *dy = a->buf[1];
+    const ptrdiff_t N = a->dim[0], I = a->dim[1], O = a->dim[2];
+    vv_args *update = a->then[0];
+    if (!update && !a->buf[2]) return;
+    if (i0 == 0 && i1 == I && F(is_narrow)(I, O)) {
+        F(weight_narrow)(a, o0, o1);
+        return;
+    }
+    F(aside) aside = {.left = 0};
+    const int rides = VV_BYTES == 64 && update && F(adam_rides)(update, &aside.step);
+    const ptrdiff_t down = update && !rides ? TILE_ROWS : F(block_outputs)(N, I), along = update && !rides ? TILE_COLUMNS : i1 - i0;
+    REAL room[TILE_ROWS * TILE_COLUMNS] __attribute__((aligned(64)));
+    F(sink) to = {.room = room, .aside = rides ? &aside : NULL};
+    for (ptrdiff_t o = o0; o < o1; o += down)
+        for (ptrdiff_t i = i0; i < i1; i += along) {
+            const ptrdiff_t oe = o1 - o < down ? o1 : o + down, ie = i1 - i < along ? i1 : i + along, first = o * I + i;
+            to.first = first;
+            if (update) to.dw = room, to.ld = ie - i;
+            else to.dw = (REAL *)a->buf[2] + first, to.ld = I;
+            F(weight_block)(x, dy, N, I, O, o, oe, i, ie, &to);
+            if (!update || rides) continue;
+            const ptrdiff_t lines = to.ld == I ? 1 : oe - o, length = to.ld == I ? (oe - o) * I : to.ld;
+            for (ptrdiff_t m = 0; m < lines; m++) F(update_from)(update, room + m * length, first + m * I, length);
+        }
+    F(aside_flush)(&aside);
+}
+
+/* --- gradient of the bias: db[o0:o1] = sum over N of dy, chunks and tree as above. BIAS_PANELS panels side by side: each sum is one
+   chain of additions, which a core would otherwise wait for. */
+enum { F(BIAS_PANELS) = 4 };
+static void F(bias_gradient)(const REAL *dy, ptrdiff_t N, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1, REAL *db) {
+    enum { WIDTH = F(BIAS_PANELS) * LANES };
+    REAL stack[F(stack_levels)][WIDTH];
+    for (ptrdiff_t o = o0; o < o1; o += WIDTH) {
+        const ptrdiff_t columns = o1 - o < WIDTH ? o1 - o : WIDTH;
+        const int vectors = (int)((columns + W - 1) / W);
+        int level = 0;
+        for (ptrdiff_t n = 0, chunk = 0; n == 0 || n < N; n += CHUNK, chunk++) {
+            const ptrdiff_t end = N - n < CHUNK ? N : n + CHUNK;
+            REAL *sum = stack[level++];
+            for (int v = 0; v < vectors; v += 4) {
+                VEC acc[4] = {{0}};
+                long part[4];
+                for (int j = 0; j < 4; j++) {
+                    const ptrdiff_t left = columns - (v + j) * W;
+                    part[j] = left < 0 ? 0 : left > W ? W : left;
+                }
+                for (ptrdiff_t r = n; r < end; r++)
+                    for (int j = 0; j < 4; j++) acc[j] += F(load_part)(dy + r * O + o + (v + j) * W, part[j]);
+                for (int j = 0; j < 4; j++) F(store_part)(sum + (v + j) * W, acc[j], part[j]);
+            }
+            int last = n + CHUNK >= N;
+            for (ptrdiff_t join = chunk; level > 1 && ((join & 1) || last); join >>= 1) {
+                level--;
+                for (ptrdiff_t c = 0; c < columns; c++) stack[level - 1][c] += stack[level][c];
+            }
+        }
+        memcpy(db + (o - o0), stack[0], columns * sizeof(REAL));
+    }
+}
