@@ -333,4 +333,10 @@ def loss(function, gradient=None, **parameters):
     return type(own.name, (OwnLoss,), {"own": own, "__doc__": function.__doc__, "__module__": function.__module__})
 
 
-__all__ = ["OwnActivation", "OwnFunction", "OwnLoss", "activation", "loss"]
+def own_names(model, loss, optimizer):
+    """How the user's own functions of a training were made: ["nn.activation(swish)", ...]."""
+    owners = [m for m in (*model.modules(), loss, optimizer) if isinstance(getattr(m, "own", None), OwnFunction)]
+    return list(dict.fromkeys(f"{m.own.maker}({m.own.name})" for m in owners))
+
+
+__all__ = ["OwnActivation", "OwnFunction", "OwnLoss", "activation", "loss", "own_names"]

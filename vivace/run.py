@@ -9,6 +9,7 @@ from . import prepare
 from .kernels import record as R
 from .measure import layer_of
 from .nn.mixup import shares
+from .nn.own import own_names
 from .prepare import finite
 from .team import SLICE
 
@@ -241,7 +242,8 @@ class Run:
         if not finite(self.store.vectors["data"]):
             epoch_index, step = self.rewind(epoch)
             where = f"epoch {epoch_index + 1}, step {step + 1}"
-            layer, what = "weights", "an update made weights that are not finite"
+            own = own_names(trainer.model, trainer.loss, trainer.optimizer)
+            layer, what = "weights", "an update made weights that are not finite" + (f"; own functions: {', '.join(own)}" if own else "")
         rates = ", ".join(f"{group['lr']:g}" for group in trainer.optimizer.param_groups)
         trainer._keep(epoch, self, step)
         trainer.course.failure = f"{where}, {what}"

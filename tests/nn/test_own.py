@@ -330,6 +330,25 @@ def test_a_function_that_leaves_the_numbers_is_named():
         vv.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=1.0), seed=0).fit(*data(), epochs=3, verbose=0)
 
 
+@pytest.mark.parametrize("parts, texts", [
+    ({"loss": nn.loss(lambda y, t: math.sqrt(5 - abs(y - t)))}, ["in the loss <lambda>"]),
+    ({"loss": nn.loss(lambda y, t: (y - t) ** 2, gradient=lambda y, t: 2 * (y - t) if y < 3 else math.sqrt(-y))}, ["nn.loss(<lambda>)"]),
+    ({"optimizer": optim.optimizer(lambda p, g, lr, step: p - lr * math.sqrt(2.5 - abs(g)))}, ["optim.optimizer(<lambda>)"]),
+    ({"activation": nn.activation(lambda z: z, derivative=lambda z: 1.0 if z < 40 else math.sqrt(-z))}, ["nn.activation(<lambda>)"]),
+], ids=["loss", "gradient", "optimizer", "derivative"])
+def test_nan_in_training_names_what_may_have_made_it(parts, texts):
+    """NaN far from where the functions were tried: the model keeps its last finite weights."""
+    rng = np.random.default_rng(0)
+    X = 100 * rng.normal(size=(96, 6)).astype(np.float32)
+    model = net(parts.get("activation", nn.Identity))
+    trainer = vv.Trainer(model, parts.get("loss", nn.MSELoss)(), parts.get("optimizer", optim.SGD)(model.parameters(), lr=0.01), seed=0)
+    with pytest.raises(vv.NonFiniteError) as caught:
+        trainer.fit(X, X[:, :1], epochs=3, verbose=0)
+    for text in texts:
+        assert text in str(caught.value)
+    assert np.isfinite(trainer.predict(X)).all()
+
+
 # --- files
 class Custom(nn.Module):
     def __init__(self):
