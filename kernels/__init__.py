@@ -5,12 +5,19 @@
     k.linear_forward(x, w, b, y, activation="relu")
 
 `kernels.reference` is the contract: each kernel in plain NumPy with its formula, shapes and source. `kernels.linear_forward` and all
-its names are those of the default.
+its names are those of the default. `kernels.jit` is the Numba book: `kernels.jit.warm_up()` compiles it ahead.
 """
 from . import contract, reference
 from .contract import ACTIVATIONS, lanes, packed_shape
 from .dispatch import available, get, which
 
 globals().update({name: getattr(get(), name) for name in reference.KERNELS})
+
+
+def __getattr__(name):
+    if name == "jit":  # Numba is loaded when it is asked for; ImportError names the extra where it is missing
+        return get("numba")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [*reference.KERNELS, "ACTIVATIONS", "available", "contract", "get", "lanes", "packed_shape", "reference", "which"]

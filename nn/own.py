@@ -43,7 +43,7 @@ class OwnFunction:
             if f is not None and own.raises(f):
                 raise ValueError(f"{self._named(what)} raises an exception (a raise or assert in it): compiled code must give a number for "
                                  f"every {self._arguments(what, f)[0]}")
-        self._wrong = own.CannotCompile
+        self._wrong, self._quiet = own.CannotCompile, set()
         try:
             self.compiled = own.Own(function, derivative, inputs, len(self.defaults), states)
         except self._wrong as error:
@@ -108,8 +108,9 @@ class OwnFunction:
     def call(self, what, *numbers):
         """The compiled function or derivative on float64 scalars; an error names the function and its arguments."""
         f = self.derivative if what == self.role else self.function
+        which = "derivative" if what == self.role else "function"
         try:
-            return self.compiled.scalar("derivative" if what == self.role else "function", np.float64)(*map(float, numbers))
+            value = self.compiled.scalar(which, np.float64)(*map(float, numbers))
         except Exception as error:
             names = self._arguments(what, f)
             if len(names) != len(numbers):
@@ -117,6 +118,12 @@ class OwnFunction:
             if isinstance(error, self._wrong) or type(error).__module__.startswith("numba"):
                 raise TypeError(f"{self._named(what)} cannot be compiled: {_reason(error)}") from error
             raise ValueError(f"{self._named(what)} raises {type(error).__name__}: {error} at {_place(names, numbers)}") from error
+        if what not in self._quiet and self.compiled.may_raise(which):
+            raise ValueError(f"{self._named(what)} may raise an exception for other {', '.join(self._arguments(what, f))} than "
+                             f"{_place(self._arguments(what, f), numbers)} (an index out of range?): compiled code must give a number for "
+                             "all of them")
+        self._quiet.add(what)
+        return value
 
     def number_at(self, what, *numbers):
         """call(), checked to give one number that is not NaN."""
@@ -221,6 +228,7 @@ class OwnActivationOp(ops.Op):
     """y = f(x; parameters), f the user's"""
 
     name = "own"
+    function = property(lambda self: self.own.name)
 
     def __init__(self, own, values):
         self.own, self.values = own, values
@@ -318,6 +326,11 @@ class OwnLoss(losses.Loss):
         return {"reduction": self.reduction, **self.own.describe(self._values())}
 
 
+def loss_points():
+    """Predictions and targets in 0..1 at which a loss is tried."""
+    return [(y, t) for y in np.linspace(0.0312, 0.9721, 14) for t in (0.0, 0.25, 0.6, 1.0)]
+
+
 def loss(function, gradient=None, **parameters):
     """A class of losses from a plain Python function of numbers, f(y, t, *parameters) -> number, y a prediction and t its target.
 
@@ -329,7 +342,7 @@ def loss(function, gradient=None, **parameters):
     """
     own = OwnFunction("nn.loss", function, gradient, parameters, 2, role="gradient")
     _attributes(own, losses.Loss)
-    own.check([(y, t) for y in np.linspace(0.0312, 0.9721, 14) for t in (0.0, 0.25, 0.6, 1.0)])
+    own.check(loss_points())
     return type(own.name, (OwnLoss,), {"own": own, "__doc__": function.__doc__, "__module__": function.__module__})
 
 
@@ -339,4 +352,4 @@ def own_names(model, loss, optimizer):
     return list(dict.fromkeys(f"{m.own.maker}({m.own.name})" for m in owners))
 
 
-__all__ = ["OwnActivation", "OwnFunction", "OwnLoss", "activation", "loss", "own_names"]
+__all__ = ["OwnActivation", "OwnActivationOp", "OwnFunction", "OwnLoss", "activation", "loss", "loss_points", "own_names"]

@@ -24,6 +24,7 @@ from .diagnosis import diagnose  # noqa: E402
 from .history import History  # noqa: E402
 from .io import FileError, load  # noqa: E402
 from .lr_find import lr_find  # noqa: E402
+from .metrics import metric  # noqa: E402
 from .nn import Tensor, get_default_dtype, manual_seed, no_grad, set_default_dtype  # noqa: E402
 from .threads import get_num_threads, set_num_threads  # noqa: E402
 from .trainer import NonFiniteError, Trainer  # noqa: E402
@@ -37,5 +38,5 @@ def __getattr__(name):
 
 
 __all__ = ["FileError", "History", "NonFiniteError", "Tensor", "Trainer", "adversarial", "attribution", "batches", "callbacks",
-           "diagnose", "func", "get_default_dtype", "get_num_threads", "kernels", "load", "lr_find", "manual_seed", "nn",
+           "diagnose", "func", "get_default_dtype", "get_num_threads", "kernels", "load", "lr_find", "manual_seed", "metric", "nn",
            "no_grad", "optim", "set_default_dtype", "set_num_threads", "show_config"]

@@ -5,6 +5,7 @@ import numpy as np
 
 from .kernels import record as R
 from .nn.ops import Activation
+from .nn.own import OwnActivationOp
 from .nn.plan import Data
 
 SAMPLE_ROWS, SAMPLE_VALUES = 512, 1 << 22
@@ -62,8 +63,7 @@ class Measure:
         for p in sorted(plan.trained, key=lambda p: p._offset):
             layers.setdefault(_layer(names[id(p)]), []).append(p)
         self.layers, self.parameters = list(layers), list(layers.values())
-        self.nodes = [n for n in plan.graph.nodes
-                      if isinstance(n.op, Activation) and n.op.function not in ("softmax", "identity") and n.out is not plan.graph.output]
+        self.nodes = [n for n in plan.graph.nodes if n.out is not plan.graph.output and _seen(n, plan.graph)]
         self.activations = [f"{layer_of(plan.graph, n, names) or 'input'} {n.op.function}" for n in self.nodes]
         self.before = np.empty_like(plan.store.vectors["data"])
         self.began = self.spent = None
@@ -136,6 +136,13 @@ class Measure:
         slope, = node.op.backward(self.plan.book, np.empty_like, [True], np.ones_like(y), y, x)
         flat = np.abs(slope, out=slope) < FLAT * STEEPEST.get(node.op.function, 1.0)
         return y.mean(dtype=np.float64), y.std(dtype=np.float64), flat.mean(), flat.all(axis=0).mean()
+
+
+def _seen(node, graph):
+    """Whether the node is an activation function whose slope can be told from what a watched plan keeps: no inputs of the model."""
+    if isinstance(node.op, OwnActivationOp):
+        return node.inputs[0].index in graph.makers
+    return isinstance(node.op, Activation) and node.op.function not in ("softmax", "identity")
 
 
 def now(trainer, sample):

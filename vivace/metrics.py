@@ -3,8 +3,12 @@
 (N,) and (N, 1) count as the same shape; anything else that differs raises ValueError. No rows, or weights that sum to 0: NaN.
 """
 import math
+import warnings
 
 import numpy as np
+
+from .kernels.reference.custom import call
+from .nn.own import OwnFunction, loss_points
 
 
 def accuracy(prediction, target, weight=None, *, threshold=None):
@@ -60,6 +64,43 @@ def rmse(prediction, target, weight=None):
     return float(np.sqrt((w * (target - prediction) ** 2).sum(axis=0) / total).mean()) if total != 0 else math.nan
 
 
+class OwnMetric:
+    """What metric() makes: the mean over rows, by their weights, and outputs of a user's function of numbers. name: for the history."""
+
+    def __init__(self, own):
+        self.own, self.__name__ = own, own.name
+
+    def __call__(self, prediction, target, weight=None):
+        """The metric as a float; ValueError names function and place where it is NaN of finite numbers."""
+        prediction, target = _columns(prediction, target)
+        w, parameters = _weights(weight, len(target)), self.own.defaults.values()
+        values = np.empty_like(prediction)
+        call(self.own.block("value", np.float64), (prediction, target, values), values.size, [*parameters, 0.0])
+        wrong = np.isnan(values) & np.isfinite(prediction) & np.isfinite(target)
+        if wrong.any():
+            at = tuple(np.argwhere(wrong)[0])
+            self.own.check_result("function", values[at], (prediction[at], target[at], *parameters))
+        return _mean(values, w)
+
+    def __repr__(self):
+        return f"<metric {self.own.name}>"
+
+
+def metric(function, **parameters):
+    """A metric from a plain Python function of numbers, f(y, t, *parameters) -> number, y a prediction and t its target.
+
+        Close = vv.metric(lambda y, t, width: abs(y - t) < width, width=0.1)
+        trainer = vv.Trainer(model, nn.MSELoss(), optimizer, metrics=["r2", Close])
+
+    It is compiled as own losses are, and averaged over outputs and, by their weights, over rows. What needs whole rows or columns is a
+    plain function of arrays instead, f(prediction, target) -> number, which is not compiled: metrics=[f]. Errors as of nn.loss; NaN of
+    finite numbers is a ValueError that names the place, later too.
+    """
+    own = OwnFunction("vv.metric", function, None, parameters, 2)
+    own.check(loss_points())
+    return OwnMetric(own)
+
+
 KNOWN = {"accuracy": accuracy, "r2": r2, "mae": mae, "rmse": rmse}
 """Metrics by name."""
 
@@ -68,7 +109,8 @@ def resolve(metrics):
     """[(name, f)] from names of KNOWN or functions (prediction, target) -> number; one may stand alone, None is none.
 
     Every f can be called as f(prediction, target, weight=None, threshold=None). A user's function gets the arguments
-    prediction and target, and weight if it has a parameter of that name. Raises ValueError for an unknown or a repeated name.
+    prediction and target, and weight if it has a parameter of that name; what it raises carries a note with its name and arguments, and
+    where it gives NaN a RuntimeWarning names it. Raises ValueError for an unknown or a repeated name, TypeError for other arguments.
     """
     items = [] if metrics is None else [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
     pairs = []
@@ -91,15 +133,40 @@ def resolve(metrics):
 def _uniform(function):
     """f(prediction, target, weight, threshold) that passes on what `function` takes."""
     import inspect  # only where a metric is asked for: it takes milliseconds to import
+    name = getattr(function, "__name__", type(function).__name__)
     try:
-        takes = inspect.signature(function).parameters.keys() & {"weight", "threshold"}
+        signature = inspect.signature(function)
     except ValueError:  # a function of C without a signature
         takes = set()
+    else:
+        takes = signature.parameters.keys() & {"weight", "threshold"}
+        try:
+            signature.bind(None, None, **dict.fromkeys(takes))
+        except TypeError:
+            raise TypeError(f"metrics: {name} must take (prediction, target), and weight where it wants it, got {signature}") from None
+    known = function in KNOWN.values()
 
     def metric(prediction, target, weight=None, threshold=None):
         extra = {"weight": weight, "threshold": threshold}
-        return float(function(prediction, target, **{name: extra[name] for name in takes}))
+        try:
+            value = function(prediction, target, **{name: extra[name] for name in takes})
+        except Exception as error:
+            error.add_note(f"in the metric {name}, called with prediction {_told(prediction)} and target {_told(target)}")
+            raise
+        try:
+            value = float(value)
+        except (TypeError, ValueError):
+            raise TypeError(f"metrics: {name} must return one number, got {_told(value)}") from None
+        if not known and math.isnan(value):
+            warnings.warn(f"metrics: {name} is NaN for prediction {_told(prediction)} and target {_told(target)}", RuntimeWarning,
+                          stacklevel=2)
+        return value
     return metric
+
+
+def _told(value):
+    """An argument in a few words."""
+    return f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
 def _array(name, value):

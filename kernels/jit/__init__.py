@@ -3,6 +3,11 @@ import time
 
 import numpy as np
 
+try:
+    import numba  # noqa: F401
+except ImportError as error:
+    raise ImportError("the numba backend needs the package numba: pip install 'vivace[numba]'", name="numba") from error
+
 from ..reference import engine
 from .activations import *  # noqa: F401,F403
 from .column_losses import *  # noqa: F401,F403

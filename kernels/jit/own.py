@@ -23,6 +23,14 @@ from .face import inline, like
 STEP = 2.0 ** -17.5
 """Step of a central difference in float64, times max(1, |x|): about the third root of eps, where rounding and curvature cost the same."""
 
+CLOSE = 2.0 ** -30
+"""Step beside a corner, where a difference over STEP would mix the slopes of both sides: of float32 numbers of size 1 one in a hundred
+thousand is nearer to a corner than STEP, and Adam makes a whole step of a small gradient's wrong sign."""
+
+BENDING = ("abs", "max", "min", "fabs", "copysign", "where", "maximum", "minimum", "clip", "sign", "absolute", "heaviside", "fmax", "fmin",
+           "floor", "ceil", "round")
+"""Functions that have corners or jumps; so has what compares."""
+
 
 class CannotCompile(Exception):
     """The function is not in the part of Python that can be compiled; the message says why."""
@@ -151,6 +159,19 @@ def raises(function):
     return any(step.opname == "RAISE_VARARGS" for step in dis.get_instructions(function))
 
 
+def bends(function, path=()):
+    """Whether the function, or one that it calls by name, compares or calls one of BENDING: it may have corners."""
+    code = getattr(function, "py_func", function).__code__
+    if function in path:
+        return False
+    names = _names(code)
+    if names & set(BENDING) or any("COMPARE" in s.opname or "POP_JUMP" in s.opname for s in dis.get_instructions(code)):
+        return True
+    cells = dict(zip(code.co_freevars, (cell.cell_contents for cell in function.__closure__ or ())))
+    called = [{**function.__globals__, **cells}.get(name) for name in (*names, *cells)]
+    return any(bends(f, (*path, function)) for f in (getattr(f, "py_func", f) for f in called) if isinstance(f, python.FunctionType))
+
+
 def specialise(function, real, path=()):
     """A copy of `function` that computes in the type `real`."""
     path = (*path, function)
@@ -184,6 +205,12 @@ def block(y, t, l, dy, n, p):
         l[i] = real(f(y[i], t[i]{arguments}))
         dy[i] = real(slope(y[i], t[i]{arguments}))
 """
+_VALUE = """
+def block(y, t, l, n, p):
+    {parameters}
+    for i in range(n):
+        l[i] = real(f(y[i], t[i]{arguments}))
+"""
 _UPDATE = """
 def block(g, p, s0, s1, s2, s3, n, a):
     {parameters}
@@ -198,6 +225,18 @@ def slope(x{others}):
     above, below = z + h, z - h
     return (wide(above{others64}) - wide(below{others64})) / (above - below)
 """
+_BENT_DIFFERENCE = """
+def slope(x{others}):
+    z = np.float64(x)
+    size = abs(z) if abs(z) > 1.0 else 1.0
+    above, below, nearly, barely = z + STEP * size, z - STEP * size, z + CLOSE * size, z - CLOSE * size
+    high, low = wide(above{others64}), wide(below{others64})
+    coarse = (high - low) / (above - below)
+    fine = (wide(nearly{others64}) - wide(barely{others64})) / (nearly - barely)
+    rounding = 2.0 ** -18 * (abs(high) + abs(low)) / size
+    return fine if abs(fine - coarse) > 2.0 ** -13 * (abs(fine) + abs(coarse)) + rounding else coarse
+"""
+"""The fine difference where the two are farther apart than curvature and rounding (16 eps |f| over CLOSE) can bring them."""
 
 
 class Own:
@@ -220,16 +259,21 @@ class Own:
             self._scalars.setdefault(key, inline(specialise(getattr(self, which), real)))
         return self._scalars[key]
 
+    def may_raise(self, which):
+        """Whether the compiled function or derivative holds an exception, as an index does that may be out of range."""
+        return any(_raising(text) for text in self.scalar(which, np.float64).inspect_llvm().values())
+
     def _slope(self, real):
         if self.derivative is not None:
             return self.scalar("derivative", real)
         names = [f"q{i}" for i in range(self.inputs - 1 + self.parameters)]
-        space = {"np": np, "STEP": STEP, "wide": self.scalar("function", np.float64)}
-        exec(_DIFFERENCE.format(others="".join(f", {q}" for q in names), others64="".join(f", np.float64({q})" for q in names)), space)
+        space = {"np": np, "STEP": STEP, "CLOSE": CLOSE, "wide": self.scalar("function", np.float64)}
+        text = _BENT_DIFFERENCE if bends(self.function) else _DIFFERENCE
+        exec(text.format(others="".join(f", {q}" for q in names), others64="".join(f", np.float64({q})" for q in names)), space)
         return inline(space["slope"])
 
     def address(self, kind, dtype):
-        """The address of the block function `kind`, "forward", "backward", "loss" or "update", for arrays of `dtype`."""
+        """The address of the block function `kind`, "forward", "backward", "loss", "value" or "update", for arrays of `dtype`."""
         real = np.dtype(dtype).type
         if (kind, real) not in self._blocks:
             self._blocks.setdefault((kind, real), self._compile(kind, real))  # two threads: the first one's address may be in use
@@ -237,16 +281,20 @@ class Own:
 
     def _compile(self, kind, real):
         pointer = types.CPointer(types.float32 if real is np.float32 else types.float64)
-        template, arrays = {"forward": (_FORWARD, 2), "backward": (_BACKWARD, 3), "loss": (_LOSS, 4), "update": (_UPDATE, 6)}[kind]
+        template, arrays = {"forward": (_FORWARD, 2), "backward": (_BACKWARD, 3), "loss": (_LOSS, 4), "update": (_UPDATE, 6),
+                            "value": (_VALUE, 3)}[kind]
         space = {"real": real, "f": self.scalar("function", real)}
         if kind in ("backward", "loss"):
             space["slope"] = self._slope(real)
         exec(self._text(template, kind), space)
         signature = types.void(*[pointer] * arrays, types.int64, types.CPointer(types.float64))
         try:
-            return cfunc(signature, error_model="numpy")(space["block"])
+            block = cfunc(signature, error_model="numpy")(space["block"])
         except NumbaError as error:
             raise CannotCompile(reason(error)) from error
+        if _raising(block.inspect_llvm()):
+            raise CannotCompile("it may raise an exception")
+        return block
 
     def _text(self, template, kind):
         count = self.parameters
@@ -259,6 +307,11 @@ class Own:
         return template.format(parameters="; ".join(f"a{i} = real(a[{i}])" for i in range(count)),
                                arguments="".join(f", a{i}" for i in range(count)), states="".join(f", {s}" for s in places[1:]),
                                results=", ".join(results), stores="; ".join(f"{s} = real({r})" for s, r in zip(places, results)))
+
+
+def _raising(text):
+    """Whether an exception stands in code of LLVM: Numba puts its pickled form beside the code."""
+    return "picklebuf" in text
 
 
 def reason(error):

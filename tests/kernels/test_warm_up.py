@@ -16,6 +16,12 @@ def test_the_first_call_finds_a_compiled_loop(capsys):
     assert compiled == len(loop.signatures) >= 1
 
 
+def test_it_is_reached_by_name():
+    assert kernels.jit is kernels.get("numba") and kernels.jit.warm_up is kernels.get("numba").warm_up
+    with pytest.raises(AttributeError, match="has no attribute 'git'"):
+        kernels.git  # noqa: B018
+
+
 def test_quiet_and_wrong(capsys):
     book = kernels.get("numba")
     book.warm_up(["scale"], ["float32"], progress=False)

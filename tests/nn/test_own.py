@@ -156,6 +156,43 @@ def test_the_address_follows_the_type():
     assert p.numpy().tolist() == [1.75] * 3
 
 
+# --- corners
+@pytest.mark.parametrize("near", [2.0 ** -19, 1e-7, 2e-9])
+def test_differences_beside_a_corner_are_slopes_of_one_side(near):
+    """Of 256 x 256 values some are this near to 0 in every step; a mixture of both sides turns Adam's first steps around."""
+    slopes = {"leaky": (lambda z: z if z > 0 else 0.01 * z, 0.01, 1), "abs": (lambda z: abs(z), -1, 1), "max": (lambda z: max(z, 0), 0, 1),
+              "where": (lambda z: np.where(z < 0, 3 * z, z), 3, 1), "helped": (lambda z: sharp(z), -1, 1)}
+    x = np.array([[-near, near]], np.float32)
+    for name, (f, left, right) in slopes.items():
+        np.testing.assert_allclose(slope_of(f, x), [[left, right]], rtol=1e-6, err_msg=name)
+
+
+def sharp(z):
+    return abs(z)
+
+
+def slope_of(f, x):
+    module = nn.activation(f)()
+    return vv.func.grad(lambda x: module(x).sum())(x)
+
+
+@pytest.mark.parametrize("f, slope", [(lambda z: 1000 + z * z if z > -5 else 0, lambda z: 2 * z),
+                                      (lambda z: math.exp(z) if z < 9 else z, np.exp),
+                                      (lambda z: max(z, -9) * 1e-3 + 1e6, lambda z: 1e-3 + 0 * z)])
+def test_functions_that_bend_are_as_exact_elsewhere(f, slope):
+    """Relative to |f|, whose rounding a difference sees, over the step: about 1e-11."""
+    x = np.linspace(-3, 3, 101, dtype=np.float32)[None]
+    size = 1e-10 * max(abs(f(z)) for z in x[0].tolist())
+    np.testing.assert_allclose(slope_of(f, x), slope(x.astype(np.float64)), rtol=1.2e-7, atol=size)
+
+
+def test_which_functions_bend():
+    straight = [swish, swish_slope, lambda z: math.tanh(z) + z ** 2, loop]
+    bent = [pinball, lambda z: abs(z), lambda z: np.sign(z), lambda z: z if z > 0 else 0, lambda z: pinball(z, 0),
+            lambda z: np.clip(z, 0, 1)]
+    assert not any(map(own.bends, straight)) and all(map(own.bends, bent))
+
+
 # --- one function, two speeds
 def weights_after(threads=1, eager=False, rows=96, batch=32, backend=None):
     X, y = data(rows, outputs=2)
@@ -294,6 +331,16 @@ def asserting(z):
     (lambda: nn.activation(asserting), ValueError, ["function=asserting", "raises", "z"]),
     (lambda: nn.activation(lambda z: asserting(z)), TypeError, ["function=<lambda>", "asserting raises"]),
     (lambda: nn.activation(lambda z: math.factorial(int(z))), (TypeError, ValueError), ["function=<lambda>"]),
+    (lambda: nn.activation(lambda z: (0.5, 1.0)[int(z)]), ValueError, ["function=<lambda>", "raises IndexError", "z = -9.97"]),
+    (lambda: nn.activation(lambda z: (0.5, 1.0)[int(z > 31) * int(z)]), ValueError, ["function=<lambda>", "may raise", "z"]),
+    (lambda: nn.activation(lambda z: 1.0 * z, lambda z: (1.0, 1.0)[int(z > 31) * int(z)]), ValueError,
+     ["derivative=<lambda>", "may raise", "z"]),
+    (lambda: nn.activation(lambda z: z * z, lambda z: 2 * z if z < 5 else 2 * z + (z - 5)), ValueError,
+     ["derivative=<lambda>", "at z = 30", "it gives 85, differences give 60"]),
+    (lambda: vv.metric(lambda y, t: math.log(t - y)), ValueError, ["vv.metric: function=<lambda>", "NaN"]),
+    (lambda: vv.metric(lambda y: y), TypeError, ["vv.metric: function=<lambda>", "at least 2"]),
+    (lambda: vv.metric(pinball, low=1), TypeError, ["vv.metric: function=pinball", "low"]),
+    (lambda: optim.optimizer(lambda p, g, lr, step: (p, p)[int(step > 1) * int(step)]), ValueError, ["function=<lambda>", "may raise"]),
     (lambda: nn.activation(lambda z: math.sqrt(z)), ValueError, ["function=<lambda>", "NaN", "z = -9.97"]),
     (lambda: nn.activation(lambda z: z * z * z, lambda z: 3 * z), ValueError, ["derivative=<lambda>", "is not the derivative", "z = "]),
     (lambda: nn.loss(lambda y: y), TypeError, ["nn.loss: function=<lambda>", "at least 2"]),
@@ -401,13 +448,38 @@ print("numba" in sys.modules)
 """) == "False\n"
 
 
-@pytest.mark.parametrize("ask", ["nn.activation(f)", "nn.loss(f)", "optim.optimizer(f)"])
+def test_nothing_around_a_training_imports_numba(tmp_path):
+    """Statistics, diagnosis, metrics, files, make_step, eager loops, gradients, an estimator, the command line."""
+    assert run(f"""
+import os, sys, numpy as np, vivace as vv
+os.chdir({str(tmp_path)!r})
+from vivace import nn, optim
+from vivace.estimators import MLPRegressor
+X, y = np.random.default_rng(0).normal(size=(64, 3)).astype("f"), np.ones((64, 1), "f")
+model = nn.Sequential(nn.Linear(3, 4), nn.LeakyReLU(), nn.BatchNorm1d(4), nn.Linear(4, 1))
+trainer = vv.Trainer(model, nn.HuberLoss(), optim.Lion(model.parameters()), metrics=["r2", lambda p, t: 0.0])
+trainer.fit(X, y, epochs=2, verbose=0, callbacks=[vv.callbacks.Statistics(1)], validation_split=0.2)
+trainer.evaluate(X, y), trainer.predict(X), vv.diagnose(trainer), trainer.make_step(8)(X[:8], y[:8])
+nn.MSELoss()(model(X), y).backward(), vv.func.grad(lambda x: model(x).sum())(X)
+trainer.save("a.vivace"), vv.load("a.vivace", metrics=[])
+MLPRegressor(hidden_layer_sizes=(4,), max_iter=600).fit(X, X[:, 0] * 0 + 1).predict(X)
+from vivace.cli import main
+main(["train", "iris", "--epochs", "1", "--out", "b.vivace"])
+print("numba" in sys.modules)
+""").splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("ask", ["nn.activation(f)", "nn.loss(f)", "optim.optimizer(f)", "vv.metric(f)", "vv.kernels.jit.warm_up()",
+                                 "__import__('vivace.kernels.jit')"])
 def test_without_numba_the_extra_is_named(ask):
     assert "pip install 'vivace[numba]'" in run(f"""
-import sys
-sys.modules["numba"] = None
+import importlib.util, sys
+find, sys.modules["numba"] = importlib.util.find_spec, None
+importlib.util.find_spec = lambda name, package=None: None if name == "numba" else find(name, package)
+import vivace as vv
 from vivace import nn, optim
-f = {{"nn.activation(f)": lambda z: z, "nn.loss(f)": lambda y, t: y, "optim.optimizer(f)": lambda p, g, lr, step: p}}[{ask!r}]
+f = {{"nn.activation(f)": lambda z: z, "nn.loss(f)": lambda y, t: y, "vv.metric(f)": lambda y, t: y,
+     "optim.optimizer(f)": lambda p, g, lr, step: p}}.get({ask!r})
 try:
     {ask}
 except ImportError as error:

@@ -103,6 +103,17 @@ def test_dead(optimizer, lr, seen):
 
 
 @SEEN
+def test_dead_units_of_ones_own_activation(seen):
+    def rectified(z):
+        return max(z, 0)
+    model = mlp(nn.activation(rectified))
+    assert vv.diagnose(trained(model, optim.Adam, 1e-2, seen)).healthy
+    model[0].bias.copy_(np.full(32, -10.0))
+    found = vv.diagnose(trained(model, optim.Adam, 1e-3, seen))
+    assert found.kinds == ["dead"] and "100% behind layer 0" in str(found)
+
+
+@SEEN
 @pytest.mark.parametrize("optimizer", [optim.SGD, optim.Adam])
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.Sigmoid, nn.Tanh])
 def test_too_low(optimizer, activation, seen):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from vivace import metrics
+import vivace as vv
+from vivace import metrics, nn, optim
 
 RNG = np.random.default_rng(7)
 WEIGHTS = [None, RNG.uniform(0, 2, 40), np.r_[np.zeros(20), np.ones(20)]]
@@ -116,3 +117,72 @@ def test_resolve():
         metrics.resolve(["mae", "mae"])
     with pytest.raises(TypeError, match="names or functions, got int"):
         metrics.resolve([3])
+
+
+# --- the user's own
+def test_a_metric_of_numbers_is_the_mean_of_numpys():
+    close = vv.metric(lambda y, t, width: abs(y - t) < width, width=0.5)
+    assert close.__name__ == "<lambda>" and repr(close) == "<metric <lambda>>"
+
+    def log_cosh(y, t):
+        return math.log(np.exp(y - t) / 2 + math.exp(t - y) / 2)
+    p, t, w = RNG.standard_normal((40, 3)), RNG.standard_normal((40, 3)), RNG.uniform(0.1, 2, 40)
+    for dtype in TYPES:
+        p, t = p.astype(dtype), t.astype(dtype)
+        d = p.astype(float) - t.astype(float)
+        assert close(p, t) == pytest.approx((np.abs(d) < 0.5).mean(), rel=1e-14)
+        assert vv.metric(log_cosh)(p, t, w) == pytest.approx(np.average(np.log(np.cosh(d)).mean(axis=1), weights=w), rel=1e-12)
+    assert close(p[:, 0], t[:, :1]) == close(p[:, 0], t[:, 0]) and math.isnan(close(p[:0], t[:0]))
+    with pytest.raises(ValueError, match="prediction must have the shape of the target"):
+        close(p, t[:, 0])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_metric_of_numbers_in_a_fit(weighted):
+    """Of training rows, validation rows and evaluate: the built-in mean absolute error says what it must be."""
+    def off(y, t):
+        return abs(y - t)
+    vv.manual_seed(0)
+    X = RNG.standard_normal((70, 4)).astype("f")
+    y, w = X[:, :2] + 1, RNG.uniform(0.1, 2, 70) if weighted else None
+    model = nn.Linear(4, 2)
+    trainer = vv.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1), metrics=["mae", vv.metric(off)], seed=0)
+    history = trainer.fit(X, y, epochs=3, batch_size=16, sample_weight=w, validation_split=0.2, verbose=0)
+    for name in ("", "val_"):
+        np.testing.assert_allclose(history[f"{name}off"], history[f"{name}mae"], rtol=1e-12)
+    assert trainer.evaluate(X, y)["off"] == pytest.approx(trainer.evaluate(X, y)["mae"], rel=1e-12)
+
+
+def test_nan_of_a_metric_of_numbers_names_the_place():
+    root = vv.metric(lambda y, t: math.sqrt(5 - y))
+    assert root(np.array([1.0, np.nan]), np.zeros(2)) != 0
+    with pytest.raises(ValueError, match="vv.metric: function=<lambda> returns NaN at y = 6, t = 2"):
+        root(np.array([1.0, 6.0]), np.array([1.0, 2.0]))
+
+
+def test_errors_of_metrics_of_arrays_name_them():
+    def trainer(metric):
+        model = nn.Linear(2, 1)
+        return vv.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters()), metrics=[metric], seed=0)
+
+    def broken(prediction, target):
+        raise KeyError("no such thing")
+
+    def arrays(prediction, target):
+        return prediction
+
+    def empty(prediction, target):
+        return np.nan
+    X, y = np.ones((6, 2), "f"), np.ones((6, 1), "f")
+    with pytest.raises(TypeError, match=r"metrics: lonely must take \(prediction, target\), and weight where it wants it, got \(p\)"):
+        def lonely(p):
+            return 0
+        trainer(lonely)
+    with pytest.raises(KeyError) as caught:
+        trainer(broken).fit(X, y, epochs=1, verbose=0)
+    assert caught.value.__notes__ == [
+        "in the metric broken, called with prediction float32 of shape (6, 1) and target float32 of shape (6, 1)"]
+    with pytest.raises(TypeError, match=r"metrics: arrays must return one number, got float32 of shape \(6, 1\)"):
+        trainer(arrays).fit(X, y, epochs=1, verbose=0)
+    with pytest.warns(RuntimeWarning, match=r"metrics: empty is NaN for prediction float32 of shape \(6, 1\)"):
+        trainer(empty).fit(X, y, epochs=1, verbose=0)

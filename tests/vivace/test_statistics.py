@@ -132,6 +132,23 @@ def test_gradients_too_small_for_their_squares():
     assert norm(x * np.float32(1e30) * np.float32(1e30)) == pytest.approx(1e31, rel=1e-6)
 
 
+def test_own_activations_are_seen():
+    """A user's ReLU has the numbers of the built-in one; one on the inputs themselves has none, as no plan keeps them."""
+    def rectified(z):
+        return max(z, 0)
+    Rectified = nn.activation(rectified)
+    own, builtin = vv.callbacks.Statistics(1), vv.callbacks.Statistics(1)
+    fit([own], net(Rectified))
+    fit([builtin])
+    assert own.activations == ["0 rectified", "3 tanh"] and builtin.activations == ["0 relu", "3 tanh"]
+    for name in (*own.PER_LAYER, *own.PER_ACTIVATION):
+        np.testing.assert_allclose(own[name], builtin[name], rtol=1e-4, atol=1e-6, err_msg=name)
+    assert (own["saturation"][:, 0] > 0.2).all()
+    first = vv.callbacks.Statistics(1)
+    fit([first], nn.Sequential(Rectified(), nn.Linear(6, 5), Rectified(), nn.Linear(5, 3)))
+    assert first.activations == ["1 rectified"]
+
+
 def test_frozen_and_nested_layers_have_names():
     class Net(nn.Module):
         def __init__(self):
