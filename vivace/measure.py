@@ -17,6 +17,9 @@ FLAT = 0.02
 STEEPEST = {"sigmoid": 0.25}
 """Largest slope of an activation function, where it is not 1."""
 
+PIECE = 8192
+"""Elements of a product of vectors that OpenBLAS computes on the thread that asks."""
+
 SHARE = 0.01
 """Part of a run's time that recording may take, where its steps are not given."""
 
@@ -66,7 +69,7 @@ class Measure:
         self.nodes = [n for n in plan.graph.nodes if n.out is not plan.graph.output and _seen(n, plan.graph)]
         self.activations = [f"{layer_of(plan.graph, n, names) or 'input'} {n.op.function}" for n in self.nodes]
         self.before = np.empty_like(plan.store.vectors["data"])
-        self.began = self.spent = None
+        self.began, self.spent, self.seen = None, 0.0, 0
 
     # --- which steps
 
@@ -74,7 +77,7 @@ class Measure:
         """Whether the next step is to be recorded."""
         if self.statistics.every is not None:
             return self.trainer.step % self.statistics.every == 0
-        return self.began is None or (time.monotonic() - self.began) * SHARE >= self.spent
+        return self.began is None or (time.monotonic() - self.began) * SHARE >= self.spent / self.seen * (self.seen + 1)  # with this one
 
     def until(self):
         """Steps up to the next one that is to be recorded, as far as that is known."""
@@ -99,7 +102,7 @@ class Measure:
                 self.statistics.add(self.record, self.layers, self.activations)
         now = time.monotonic()
         # the step itself is part of the training; with its update apart and more to write it takes about a third more
-        self.spent = (self.spent or 0.0) + now - began - 0.7 * launched
+        self.spent, self.seen = self.spent + now - began - 0.7 * launched, self.seen + 1
         self.began = began if self.began is None else self.began
         return place
 
@@ -135,7 +138,9 @@ class Measure:
         x = held.get(node.inputs[0].index, y)  # fused into the matmul before it, a function whose derivative takes its output has no input
         slope, = node.op.backward(self.plan.book, np.empty_like, [True], np.ones_like(y), y, x)
         flat = np.abs(slope, out=slope) < FLAT * STEEPEST.get(node.op.function, 1.0)
-        return y.mean(dtype=np.float64), y.std(dtype=np.float64), flat.mean(), flat.all(axis=0).mean()
+        mean = y.mean(dtype=np.float64)
+        spread = norm(np.subtract(y, y.dtype.type(mean), out=slope).reshape(-1)) / max(y.size, 1) ** 0.5
+        return mean, spread, np.count_nonzero(flat) / max(y.size, 1), flat.all(axis=0).mean()
 
 
 def _seen(node, graph):
@@ -178,12 +183,16 @@ def blank_loss(trainer, sample):
 
 
 def norm(x):
-    """The Euclidean norm of a vector, also where squares would leave the range of its type."""
+    """The Euclidean norm of a vector, also where squares would leave the range of its type.
+
+    In pieces: the product of long vectors wakes the threads of NumPy's BLAS, which then spin for a while beside the run's own.
+    """
     with np.errstate(over="ignore"):
-        square = float(np.dot(x, x))
+        square = sum(float(np.dot(piece, piece)) for piece in (x[i:i + PIECE] for i in range(0, len(x), PIECE)))
     if 1e-20 < square < 1e30:
         return square ** 0.5
-    return float(np.linalg.norm(x.astype(np.float64)))
+    top = float(np.abs(x).max(initial=0))
+    return top * float(np.linalg.norm(x.astype(np.float64) / top)) if 0 < top < np.inf else top
 
 
 def layer_of(graph, node, names):

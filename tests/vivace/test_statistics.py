@@ -130,6 +130,9 @@ def test_gradients_too_small_for_their_squares():
     x = np.full(100, 1e-30, np.float32)
     assert norm(x) == pytest.approx(1e-29, rel=1e-6)
     assert norm(x * np.float32(1e30) * np.float32(1e30)) == pytest.approx(1e31, rel=1e-6)
+    for size in (1e-200, 1e200):
+        assert norm(np.full(100, size)) == pytest.approx(10 * size, rel=1e-14)
+    assert norm(x * 0) == norm(x[:0]) == 0 and norm(np.array([1.0, np.inf])) == np.inf and np.isnan(norm(np.array([1.0, np.nan])))
 
 
 def test_own_activations_are_seen():
