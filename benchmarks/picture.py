@@ -26,25 +26,25 @@ def draw(results):
         return LEFT + span * (math.log10(ratio) - low) / (high - low)
     top, out = 64, []
     for name, title, bars in groups:
-        out.append(_text(LEFT - 10, top + 12, name, "end", 14, "bold"))
+        out.append(words(LEFT - 10, top + 12, name, "end", 14, "bold"))
         for line, part in enumerate(title.split(", ")):
-            out.append(_text(LEFT - 10, top + 28 + 13 * line, part, "end", 11))
+            out.append(words(LEFT - 10, top + 28 + 13 * line, part, "end", 11))
         for row, (peer, ratio, microseconds) in enumerate(bars):
             y, x = top + row * (BAR + 2), at(ratio)
             out.append(f'<rect x="{LEFT}" y="{y}" width="{max(x - LEFT, 2):.1f}" height="{BAR}" fill="{COLORS[peer]}"/>')
             label = f"{ratio:.1f}x" if peer != "vivace" else f"{microseconds:,.3g} us" if microseconds < 1000 else f"{microseconds:,.0f} us"
-            out.append(_text(max(x, LEFT + 2) + 5, y + 11, f"{LIBRARIES[peer].title} {label}", "start", 11))
+            out.append(words(max(x, LEFT + 2) + 5, y + 11, f"{LIBRARIES[peer].title} {label}", "start", 11))
         top += max(len(bars) * (BAR + 2), 56) + GAP
     ticks = [10.0**k for k in range(math.ceil(low), math.floor(high) + 1)]
     axis = "".join(f'<line x1="{at(t):.1f}" y1="56" x2="{at(t):.1f}" y2="{top}" stroke="#d8dce0"/>'
-                   + _text(at(t), 50, f"{t:g}x", "middle", 11) for t in ticks)
+                   + words(at(t), 50, f"{t:g}x", "middle", 11) for t in ticks)
     machine = results["machine"]
-    foot = _text(LEFT, top + 14, f"{machine['cpu']}, {machine['cores']} cores, {machine['date']}", "start", 11)
-    title = _text(LEFT, 28, "Time of a training step relative to Vivace's (shorter is faster)", "start", 15, "bold")
+    foot = words(LEFT, top + 14, f"{machine['cpu']}, {machine['cores']} cores, {machine['date']}", "start", 11)
+    title = words(LEFT, 28, "Time of a training step relative to Vivace's (shorter is faster)", "start", 15, "bold")
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top + 26}" font-family="sans-serif">'
             f'<rect width="100%" height="100%" fill="white"/>{title}{axis}\n' + "\n".join(out) + f"\n{foot}</svg>\n")
 
 
-def _text(x, y, text, anchor, size, weight="normal"):
+def words(x, y, text, anchor, size, weight="normal"):
     return (f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" font-weight="{weight}" fill="#22282e">'
             f'{escape(text)}</text>')

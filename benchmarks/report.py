@@ -143,9 +143,9 @@ def parts(results):
     return {"README.md": {"speed": "\n".join(short)}, "docs/performance.md": {"results": "\n".join(long)}}
 
 
-def filled(page, marker, text):
+def filled(page, marker, text, maker=MAKER):
     """The page with `text` between the lines of the marker."""
-    begin, end = f"<!-- {marker}: written by {MAKER} -->", f"<!-- end of {marker} -->"
+    begin, end = f"<!-- {marker}: written by {maker} -->", f"<!-- end of {marker} -->"
     found = re.findall(f"{re.escape(begin)}\n.*?{re.escape(end)}", page, re.DOTALL)
     if len(found) != 1:
         raise ValueError(f"the page must have one part from {begin!r} to {end!r}, it has {len(found)}")
