@@ -135,6 +135,16 @@ def test_gradients_too_small_for_their_squares():
     assert norm(x * 0) == norm(x[:0]) == 0 and norm(np.array([1.0, np.inf])) == np.inf and np.isnan(norm(np.array([1.0, np.nan])))
 
 
+@pytest.mark.parametrize("spent, seen, due", [(0.4, 1, True), (0.9, 1, False), (0.9, 10, True), (0.99, 10, False)])
+def test_the_next_record_fits_into_its_share(spent, seen, due, monkeypatch):
+    """After 100 s a second may have gone to records, the next one among them."""
+    from vivace import measure
+    held = measure.Measure.__new__(measure.Measure)
+    held.statistics, held.began, held.spent, held.seen = vv.callbacks.Statistics(), 5.0, spent, seen
+    monkeypatch.setattr(measure.time, "monotonic", lambda: 105.0)
+    assert measure.SHARE == 0.01 and held.due() == due
+
+
 def test_own_activations_are_seen():
     """A user's ReLU has the numbers of the built-in one; one on the inputs themselves has none, as no plan keeps them."""
     def rectified(z):
