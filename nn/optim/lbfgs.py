@@ -107,10 +107,11 @@ class Memory:
 class LBFGS(Optimizer):
     """p += t d, d = -H g, H the inverse Hessian that the last history_size steps tell   (Liu and Nocedal 1989)
 
-    step(closure): closure() zeroes gradients, computes the loss, calls backward() and returns the loss; it is called several times, at
-    most max_eval (None: max_iter * 5 / 4). One step makes up to max_iter iterations. line_search_fn: None takes t = lr (the first time
-    min(1, 1 / sum|g|) lr), "strong_wolfe" searches t. It stops early when the largest |g| is <= tolerance_grad, or the step or the
-    change of the loss is below tolerance_change. Names and meaning are PyTorch's. In a Trainer an epoch is one step over all rows.
+    step(closure): closure() zeroes gradients, computes the loss, calls backward() and returns the loss; it is called several times, in
+    a step at most max_eval times (None: max_iter * 5 / 4) and one more. One step makes up to max_iter iterations. line_search_fn: None
+    takes t = lr (the first time min(1, 1 / sum|g|) lr), "strong_wolfe" searches t. It stops early when the largest |g| is <=
+    tolerance_grad, or the step or the change of the loss is below tolerance_change. Names and meaning are PyTorch's. In a Trainer an
+    epoch is one step over all rows.
     For smooth problems whose loss over all data is cheap: its steps are few and exact.
     """
 
@@ -176,18 +177,18 @@ class LBFGS(Optimizer):
             d = self.memory.direction(g)
             t = group["lr"] if self.iterations > 1 else min(1.0, 1.0 / np.abs(g).sum()) * group["lr"]
             slope = float(g @ d)
-            if slope > -group["tolerance_change"]:
+            self.last = d, t, g
+            if slope > -group["tolerance_change"]:  # no step, so no change of the gradient: the next call learns nothing from it
                 break
             if group["line_search_fn"]:
                 def at(t, x=x, d=d):
                     value, gradient = evaluate(x + t * d)
                     return Point(t, value, gradient, float(gradient @ d))
-                found, tried = strong_wolfe(at, Point(0.0, f, g, slope), t, np.abs(d).max())
+                found, tried = strong_wolfe(at, Point(0.0, f, g, slope), t, np.abs(d).max(), max_ls=group["max_eval"] - evaluations)
                 self.last = d, found.t, g
                 moved, change = found.t * d, abs(found.f - f)
                 x, f, g, evaluations = x + moved, found.f, found.g, evaluations + tried
             else:
-                self.last = d, t, g
                 moved = t * d
                 x = x + moved
                 change = 0.0

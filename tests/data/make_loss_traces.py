@@ -1,4 +1,4 @@
-"""Writes the PyTorch results that tests/nn/test_more_losses.py compares with: loss_traces.json, beside this file.
+"""Writes the PyTorch results that tests/nn/test_loss_families.py compares with: loss_traces.json, beside this file.
 
 Run with torch installed: python tests/data/make_loss_traces.py. All numbers are float64; inputs stand beside results.
 """

@@ -1,34 +1,25 @@
 """The losses beside MSE and cross-entropy: PyTorch's values, gradients by differences, plans, weights, extremes, refusals."""
 import functools
-import importlib.util
 import json
-import pathlib
 
 import mpmath
 import numpy as np
 import pytest
 import vivace.nn.functional as F
+from torch_traces import SOURCES, traces
 from vivace.kernels import cases as kernel_cases
 
 import vivace as vv
 from vivace import nn, optim
 
-DATA = pathlib.Path(__file__).resolve().parents[1] / "data"
 LOSSES = nn.losses.TABLE
 
 
-@functools.cache
 def cases_from(source):
-    """What tests/data/make_loss_traces.py makes: read from its file, or made now by the torch that is installed."""
-    if source == "stored":
-        return json.loads((DATA / "loss_traces.json").read_text())["cases"]
-    spec = importlib.util.spec_from_file_location("make_loss_traces", DATA / "make_loss_traces.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return json.loads(json.dumps(module.traces()))["cases"]
+    """What tests/data/make_loss_traces.py makes."""
+    return traces(source, "make_loss_traces", "loss_traces")["cases"]
 
 
-SOURCES = ["stored", *(["live"] if importlib.util.find_spec("torch") else [])]
 STORED = cases_from("stored")
 EACH = pytest.mark.parametrize("case", STORED, ids=lambda c: f"{c['loss']} {c['options']}"[:60])
 

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import vivace.nn.functional as F
+from torch_traces import SOURCES, traces
 from vivace.nn.optim.levenberg_marquardt import jacobian
 
 import vivace as vv
@@ -60,24 +61,58 @@ def test_lbfgs_crosses_rosenbrocks_valley():
     np.testing.assert_allclose(p.numpy(), 1.0, atol=1e-6)
 
 
-@pytest.mark.parametrize("search", [None, "strong_wolfe"])
-def test_lbfgs_goes_where_pytorchs_goes(search):
-    """In addition to the solutions above, where torch is installed: the same losses, step after step."""
-    torch = pytest.importorskip("torch")
-    vv.manual_seed(1)
-    ours = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 2)).double()
-    theirs = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2)).double()
-    theirs.load_state_dict({name: torch.tensor(value) for name, value in ours.state_dict().items()})
-    options = dict(lr=0.5 if search is None else 1.0, max_iter=5, history_size=4, line_search_fn=search)
-    a, b = optim.LBFGS(ours.parameters(), **options), torch.optim.LBFGS(theirs.parameters(), **options)
+@pytest.mark.parametrize("source", SOURCES)
+def test_one_step_of_lbfgs_within_1e_12(source):
+    given = traces(source, "make_lbfgs_traces", "lbfgs_traces")
+    assert len(given["one"]) >= 4
+    for case in given["one"]:
+        model, _ = trained(given, {**case["options"], "max_iter": 1}, 1)
+        for name, value in model.state_dict().items():
+            np.testing.assert_allclose(value, case["state"][name], rtol=1e-12, err_msg=str(case["options"]))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_200_steps_of_lbfgs(source):
+    """On a network of two layers and on Rosenbrock's function: |a - b| <= 1e-6 |b| + 1e-12."""
+    given = traces(source, "make_lbfgs_traces", "lbfgs_traces")
+    assert len(given["network"]) >= 4 and len(given["rosenbrock"]) >= 4
+    for case in given["network"]:
+        model, losses = trained(given, case["options"], 200)
+        near(losses[:8], case["losses"], case["options"])
+        for name, value in model.state_dict().items():
+            near(value, case["state"][name], case["options"])
+    for case in given["rosenbrock"]:
+        x, y = nn.Parameter(np.array([-1.2])), nn.Parameter(np.array([1.0]))
+        optimizer = optim.LBFGS([x, y], **case["options"])
+
+        def closure(x=x, y=y, optimizer=optimizer):
+            optimizer.zero_grad()
+            loss = (100 * (y - x ** 2) ** 2 + (1 - x) ** 2).sum()
+            loss.backward()
+            return loss.item()
+        for _ in range(200):
+            optimizer.step(closure)
+        near([x.item(), y.item()], case["p"], case["options"])
+
+
+def near(a, b, options):
+    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-6, atol=1e-12, err_msg=str(options))
+
+
+def trained(given, options, steps):
+    """(model, losses) of the network that make_lbfgs_traces.py trains."""
+    model = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)).double()
+    model.load_state_dict(given["start"])
+    optimizer, X, y = optim.LBFGS(model.parameters(), **options), np.array(given["given"]["X"]), np.array(given["given"]["y"])
 
     def closure():
-        b.zero_grad()
-        loss = torch.nn.functional.mse_loss(theirs(torch.tensor(X)), torch.tensor(T))
+        optimizer.zero_grad()
+        loss = F.mse_loss(model(X), y)
+        for p in model.parameters():
+            loss = loss + given["ridge"] * (p * p).sum()
         loss.backward()
-        return loss
-    for _ in range(6):
-        assert a.step(closure_of(ours, a)) == pytest.approx(b.step(closure).item(), rel=1e-6)
+        return loss.item()
+    return model, [optimizer.step(closure) for _ in range(steps)]
 
 
 # --- Levenberg-Marquardt
