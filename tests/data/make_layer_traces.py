@@ -22,6 +22,7 @@ ACTIVATIONS = {
     "PReLU wide": {"num_parameters": 6},
 }
 OTHERS = {
+    "Linear": {"in_features": 6, "out_features": 3}, "Linear no bias": {"in_features": 6, "out_features": 3, "bias": False},
     "BatchNorm1d": {"num_features": 6}, "BatchNorm1d plain": {"num_features": 6, "affine": False},
     "BatchNorm1d average": {"num_features": 6, "momentum": None}, "BatchNorm1d slow": {"num_features": 6, "momentum": 0.02, "eps": 0.1},
     "BatchNorm1d untracked": {"num_features": 6, "track_running_stats": False},

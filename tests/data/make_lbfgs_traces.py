@@ -19,7 +19,8 @@ SETTINGS = [{"lr": 0.1, **CLOSE}, {"lr": 0.5, "history_size": 5, **CLOSE}, {"lr"
             {**WOLFE, **CLOSE}, {**WOLFE, "history_size": 3, "max_iter": 7, **CLOSE}, {**WOLFE, "lr": 0.3, "max_iter": 2, **CLOSE},
             {**WOLFE, "max_iter": 5, "max_eval": 4, **CLOSE}, {**WOLFE, "lr": 20.0, "max_iter": 2, "max_eval": 3, **CLOSE}]
 ROSENBROCK = [{"lr": 5e-3, "max_iter": 2}, {**WOLFE}, {**WOLFE, "history_size": 2, "max_iter": 4},
-              {**WOLFE, "max_iter": 3, "max_eval": 3}, {**WOLFE, "lr": 0.5, "max_iter": 3}, {**WOLFE, "max_iter": 2, "tolerance_change": 1e-12}]
+              {**WOLFE, "max_iter": 3, "max_eval": 3}, {**WOLFE, "lr": 0.5, "max_iter": 3},
+              {**WOLFE, "max_iter": 2, "tolerance_change": 1e-12}]
 
 
 def tensor(array):

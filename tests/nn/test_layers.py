@@ -37,7 +37,7 @@ def test_equals_pytorch(name):
         y = module(x)
     close(y.numpy(), found["y"])
     y.backward(numbers(y.shape, 50))
-    # PyTorch rounds hardsigmoid's 1/6 and CELU's 1 / alpha to float32 in its gradients; the stencil proves ours
+    # PyTorch rounds hardsigmoid's 1/6 and CELU's 1 / alpha to float32 in its gradients: test_gradients_that_pytorch_rounds
     atol = {"Hardsigmoid": 2e-8, "CELU": 3e-7}.get(kind, 1e-10)
     gradients = [None if lookup else x.grad, *[p.grad for p in module.parameters()]]
     for got, expected in zip(gradients, found["gradients"], strict=True):
@@ -49,6 +49,65 @@ def test_equals_pytorch(name):
         assert b.numpy().dtype == (np.int64 if key == "num_batches_tracked" else np.float64)
     if "eval" in found:
         close(module.eval()(x).numpy(), found["eval"])
+
+
+ELSEWHERE = {
+    "Dropout": "test_dropout_by_its_mask", "GaussianNoise": "test_noise_passes_its_gradient", "Residual": "test_residual_by_hand",
+    "Flatten": "test_residual_and_flatten", "Sequential": "test_residual_by_hand", "ModuleList": "tests/nn/test_module.py",
+}
+
+
+def test_every_layer_has_an_oracle():
+    """PyTorch's trace, or the test named here."""
+    rooms = (nn.layers, nn.activations, nn.normalisation, nn.embedding)
+    layers = {name for room in rooms for name, cls in vars(room).items()
+              if isinstance(cls, type) and issubclass(cls, nn.Module) and cls.__module__ == room.__name__ and not name.startswith("_")}
+    assert layers == {name.split()[0] for name in TRACES} | set(ELSEWHERE)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.25, 0.5, 1.0])
+def test_dropout_by_its_mask(p):
+    """PyTorch's definition, given which elements were kept: x / (1 - p) there, and so their gradients; a share p is dropped."""
+    layer, x = nn.Dropout(p), nn.Tensor(numbers((400, 33), 1), requires_grad=True)
+    y, dy = layer(x), numbers((400, 33), 50)
+    y.backward(dy)
+    kept = y.numpy() != 0
+    factor = 1 / (1 - p) if p < 1 else 0.0
+    close(y.numpy(), np.where(kept, factor * x.numpy(), 0))
+    close(x.grad.numpy(), np.where(kept, factor * dy, 0))
+    assert abs((~kept).mean() - p) < 0.02 and (layer.eval()(x).numpy() == x.numpy()).all()
+
+
+def test_noise_passes_its_gradient():
+    x = nn.Tensor(numbers((5, 6), 1), requires_grad=True)
+    nn.GaussianNoise(0.5)(x).backward(numbers((5, 6), 50))
+    close(x.grad.numpy(), numbers((5, 6), 50))
+
+
+def test_residual_by_hand():
+    """y = x + W x + b: the gradients by the rules for matrices."""
+    layer = nn.Residual(nn.Sequential(nn.Linear(6, 6))).double()
+    for i, p in enumerate(layer.parameters()):
+        p.copy_(numbers(p.shape, 100 * (i + 1)))
+    x, dy = nn.Tensor(numbers((5, 6), 1), requires_grad=True), numbers((5, 6), 50)
+    y = layer(x)
+    y.backward(dy)
+    w, b = (p.numpy() for p in layer.parameters())
+    close(y.numpy(), x.numpy() + x.numpy() @ w.T + b)
+    close(x.grad.numpy(), dy + dy @ w)
+    for p, expected in zip(layer.parameters(), (dy.T @ x.numpy(), dy.sum(0))):
+        close(p.grad.numpy(), expected)
+
+
+@pytest.mark.parametrize("function, slope", [
+    (F.hardsigmoid, lambda x: mpmath.mpf(1) / 6 if -3 < x < 3 else mpmath.mpf(0)),
+    (lambda x: F.celu(x, 0.6), lambda x: mpmath.exp(x / mpmath.mpf(0.6)) if x < 0 else mpmath.mpf(1))], ids=["hardsigmoid", "celu"])
+def test_gradients_that_pytorch_rounds(function, slope):
+    """PyTorch rounds hardsigmoid's 1/6 and CELU's 1 / alpha to float32 there; here they are exact."""
+    x = nn.Tensor(np.array([[-40.0, -3.1, -2.9, -1.0, -1e-9, 1e-9, 0.3, 2.9, 3.1, 7.0]]), requires_grad=True)
+    function(x).backward(np.ones((1, 10)))
+    with mpmath.workdps(40):
+        close(x.grad.numpy()[0], [float(slope(mpmath.mpf(float(v)))) for v in x.numpy()[0]], 1e-300)
 
 
 def sigmoid(x):
@@ -86,7 +145,7 @@ def test_float32_within_four_ulp(name):
 
 
 MODULES = {name: (getattr(nn, name.split()[0]), found["options"]) for name, found in TRACES.items()
-           if not name.startswith(("Embedding", "BatchNorm", "LayerNorm", "RMSNorm"))}
+           if not name.startswith(("Embedding", "BatchNorm", "LayerNorm", "RMSNorm", "Linear"))}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
