@@ -42,17 +42,6 @@ def well_paths():
     return {f"momentum {m}": descend(two_wells, (2.0,), 200, lr=0.01, momentum=m) for m in (0.0, 0.9)}
 
 
-class Around(nn.Module):
-    """y = x + f(x), f one layer: what a residual network is made of."""
-
-    def __init__(self, layer):
-        super().__init__()
-        self.layer, self.activation = layer, nn.ReLU()
-
-    def forward(self, x):
-        return x + self.activation(self.layer(x))
-
-
 def network(block, start):
     """LAYERS blocks of width WIDTH and ten outputs; start(weight) draws the weights of the blocks."""
     vv.manual_seed(0)
@@ -63,16 +52,14 @@ def network(block, start):
 
 
 def kinds():
-    """{name: (block, start)}; BatchNorm where this version has it."""
+    """{name: (block, start)}"""
     relu, keep = lambda layer: (layer, nn.ReLU()), lambda w: None
-    found = {"sigmoid": (lambda layer: (layer, nn.Sigmoid()), nn.init.xavier_uniform_),
-             "ReLU, default start": (relu, keep), "ReLU, He": (relu, nn.init.kaiming_normal_),
-             "ReLU, 3 x He": (relu, lambda w: w.copy_(3 * nn.init.kaiming_normal_(w).numpy())),
-             "ReLU, residual": (lambda layer: (Around(layer),), keep)}
-    if hasattr(nn, "BatchNorm1d"):
-        found["sigmoid, BatchNorm"] = (lambda layer: (layer, nn.BatchNorm1d(WIDTH, dtype="float64"), nn.Sigmoid()),
-                                       nn.init.xavier_uniform_)
-    return found
+    return {"sigmoid": (lambda layer: (layer, nn.Sigmoid()), nn.init.xavier_uniform_),
+            "sigmoid, BatchNorm": (lambda layer: (layer, nn.BatchNorm1d(WIDTH, dtype="float64"), nn.Sigmoid()),
+                                   nn.init.xavier_uniform_),
+            "ReLU, default start": (relu, keep), "ReLU, He": (relu, nn.init.kaiming_normal_),
+            "ReLU, 3 x He": (relu, lambda w: w.copy_(3 * nn.init.kaiming_normal_(w).numpy())),
+            "ReLU, residual": (lambda layer: (nn.Residual(layer, nn.ReLU()),), keep)}
 
 
 def gradient_norms():
