@@ -61,6 +61,20 @@ static void F(sparse_linear_forward)(const int64_t *rows, const int64_t *columns
         }
 }
 
+/* A square of W x W, row after row at `from` (TILE_ROWS apart), to `outputs` rows of `width` elements at `to` (ld apart). */
+INLINE void F(turn_square)(const REAL *from, REAL *to, ptrdiff_t ld, ptrdiff_t outputs, ptrdiff_t width) {
+    VEC row[W];
+#pragma GCC unroll 16
+    for (int i = 0; i < W; i++) row[i] = F(load)(from + i * TILE_ROWS);
+    F(transpose)(row);
+    if (outputs >= W && width >= W) {
+#pragma GCC unroll 16
+        for (int o = 0; o < W; o++) F(store)(to + o * ld, row[o]);
+        return;
+    }
+    for (ptrdiff_t o = 0; o < W && o < outputs; o++) F(store_part)(to + o * ld, row[o], width < W ? width : W);
+}
+
 /* Outputs o0..o1 and columns i0..i1 of dw. The tile is summed with its outputs side by side, so that an element of x is one vector
    instruction, and turned when it is whole. `sums` has room for one tile per level of the tree. */
 static void F(sparse_weight_tile)(const int64_t *columns, const REAL *values, const int64_t *cuts, ptrdiff_t count, const REAL *dy,
@@ -96,6 +110,7 @@ static void F(sparse_weight_tile)(const int64_t *columns, const REAL *values, co
             for (ptrdiff_t c = 0; c < width * TILE_ROWS; c++) sums[level - 1][c] += sums[level][c];
         }
     }
-    for (ptrdiff_t o = 0; o < outputs; o++)
-        for (ptrdiff_t i = 0; i < width; i++) dw[o * ld + i] = sums[0][i * TILE_ROWS + o];
+    for (ptrdiff_t i = 0; i < width; i += W)
+        for (ptrdiff_t o = 0; o < outputs; o += W)
+            F(turn_square)(sums[0] + i * TILE_ROWS + o, dw + o * ld + i, ld, outputs - o, width - i);
 }
