@@ -15,7 +15,9 @@ class _Table(Module):
         super().__init__()
         for name, value in (("max_norm", max_norm), ("scale_grad_by_freq", scale_grad_by_freq), ("sparse", sparse)):
             if value not in (None, False):
-                raise ValueError(f"{name} is not supported: gradients of a table are dense and rows keep their length, got {value!r}")
+                why = {"sparse": "a compiled epoch updates only the rows that a batch names by itself, with Adagrad and plain SGD"}
+                raise ValueError(f"{name} is not supported: {why.get(name, 'rows keep their length and gradients their size')}, "
+                                 f"got {value!r}")
         self.num_embeddings, self.embedding_dim = width("num_embeddings", num_embeddings), width("embedding_dim", embedding_dim)
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ValueError(f"padding_idx must lie in {-num_embeddings}..{num_embeddings - 1}, got {padding_idx!r}")
@@ -45,7 +47,8 @@ class Embedding(_Table):
 
     In a plan x is (N, K), columns of the data that hold whole numbers 0..num_embeddings-1, and y (N, K embedding_dim): follow it with
     Flatten, and both speeds agree. The table starts standard normal. The row padding_idx starts as zeros and gets no gradient.
-    The gradient is dense, each element summed in the order of the rows, so that bits do not depend on threads.
+    An element of the gradient is summed in the order of the rows, so that bits do not depend on threads. With Adagrad and with SGD
+    without momentum or decay, a compiled epoch writes and updates only the rows that a batch names: the bits of the dense update.
     """
 
     def __init__(self, num_embeddings, embedding_dim, padding_idx=None, max_norm=None, scale_grad_by_freq=False, sparse=False, dtype=None):

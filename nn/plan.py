@@ -16,6 +16,10 @@ LARGEST = float(np.finfo(np.float64).max)
 WEIGHT_GRADIENTS = ("linear_backward_weight", "sparse_backward_weight")
 """Kernels that make the gradient of a weight tile by tile, so that its update rides on them."""
 
+TABLE_GRADIENTS = ("embedding_backward", "embedding_bag_backward")
+"""Kernels that make the gradient of a table, most of whose rows have none: where the optimizer lets such rows rest, only those that
+the batch names are written and updated."""
+
 
 class SparseBuffers(SparseRows):
     """Sparse rows of a plan."""
@@ -231,6 +235,9 @@ class Plan:
             if fused and not shared and producer.name in WEIGHT_GRADIENTS:
                 place = 0 if p.ndim == 2 else 1
                 producer.then[place], update.chained = update, True
+            elif fused and not shared and producer.name in TABLE_GRADIENTS and hasattr(self.book, "ENGINE_SIZES"):
+                if (slot := optimizer.resting(p)) is not None:
+                    producer.scalars[-1], producer.then[0], update.chained = slot, update, True
         for p in self._sparse_weights():
             if p in updates:
                 pack, producer = k.linear_pack(self._array_of(p), self._packed(p)), updates[p][0]
@@ -319,6 +326,7 @@ class Plan:
         vectors = sum(v.nbytes for name, v in self.store.vectors.items() if name != "grad")
         kept = sum(t.arrays[0].elements(0) for t in self.calls
                    if t.name.endswith("_update") and t.name != "running_update" and not t.chained)
+        kept += sum(t.writes()[0].elements(0) for t in self.calls if t.name in TABLE_GRADIENTS and t.then[0] is not None)
         packed = self.store.packed.nbytes if self.store.packed is not None else 0
         arena = self.arena_bytes + sum(room.nbytes for room in self._rooms.values())
         held = {"arena": arena, "parameters": vectors, "packed": packed, "gradients": kept * self.dtype.itemsize,

@@ -207,7 +207,7 @@ static void F(prelu_backward_input)(const REAL *x, const REAL *w, const REAL *dy
         }
 }
 
-/* --- embedding: columns o0..o1 of the table's gradient, row after row of the batch */
+/* --- embedding: columns o0..o1 of the table's gradient, row after row of the batch, added to what stands there */
 static void F(embedding_forward)(const int64_t *index, const REAL *w, REAL *y, ptrdiff_t K, ptrdiff_t O, ptrdiff_t V, ptrdiff_t lo,
                                  ptrdiff_t hi) {
     for (ptrdiff_t at = lo * K; at < hi * K; at++) {
@@ -220,12 +220,8 @@ static void F(add_row)(REAL *to, const REAL *from, ptrdiff_t n, REAL divisor) {
     if (divisor == 1) EACH(i, n) STORE(to, i, n, LOAD(to, i, n) + LOAD(from, i, n));
     else EACH(i, n) STORE(to, i, n, LOAD(to, i, n) + LOAD(from, i, n) / divisor);
 }
-static void F(clear_columns)(REAL *dw, ptrdiff_t O, ptrdiff_t V, ptrdiff_t o0, ptrdiff_t o1) {
-    for (ptrdiff_t v = 0; v < V; v++) memset(dw + v * O + o0, 0, (o1 - o0) * sizeof(REAL));
-}
 static void F(embedding_backward)(const int64_t *index, const REAL *dy, REAL *dw, ptrdiff_t N, ptrdiff_t K, ptrdiff_t O, ptrdiff_t V,
                                   ptrdiff_t o0, ptrdiff_t o1, int64_t padding) {
-    F(clear_columns)(dw, O, V, o0, o1);
     for (ptrdiff_t at = 0; at < N * K; at++) {
         const int64_t v = index[at];
         if (v >= 0 && v < V && v != padding) F(add_row)(dw + v * O + o0, dy + at * O + o0, o1 - o0, 1);
@@ -263,7 +259,6 @@ static void F(embedding_bag_forward)(const int64_t *index, const REAL *w, REAL *
 }
 static void F(embedding_bag_backward)(const int64_t *index, const REAL *w, const REAL *dy, REAL *dw, ptrdiff_t N, ptrdiff_t K, ptrdiff_t O,
                                       ptrdiff_t V, ptrdiff_t o0, ptrdiff_t o1, int mode, int64_t padding) {
-    F(clear_columns)(dw, O, V, o0, o1);
     for (ptrdiff_t n = 0; n < N; n++) {
         const int64_t *bag = index + n * K;
         const ptrdiff_t size = F(bag_size)(bag, K, V, padding);

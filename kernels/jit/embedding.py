@@ -38,14 +38,26 @@ def _embedding_forward(index, w, y):
 
 
 @face(reference.embedding_backward)
-def embedding_backward(index, dy, dw, padding=-1):
-    _embedding_backward(index, dy, dw, int(padding))
+def embedding_backward(index, dy, dw, padding=-1, named=False):
+    _embedding_backward(index, dy, dw, int(padding), bool(named))
+
+
+@inline
+def _clear(dw, index, named):
+    """Rows of a table's gradient to 0: all, or those that have an index."""
+    if not named:
+        dw[...] = dw.dtype.type(0)
+        return
+    for n in range(index.shape[0]):
+        for v in index[n]:
+            if v >= 0 and v < dw.shape[0]:
+                dw[v, :] = dw.dtype.type(0)
 
 
 @loop
-def _embedding_backward(index, dy, dw, padding):
+def _embedding_backward(index, dy, dw, padding, named):
     width = dw.shape[1]
-    dw[...] = dw.dtype.type(0)
+    _clear(dw, index, named)
     for n in range(index.shape[0]):
         for k in range(index.shape[1]):
             v = index[n, k]
@@ -102,14 +114,14 @@ def _embedding_bag_forward(index, w, y, mode, padding):
 
 
 @face(reference.embedding_bag_backward)
-def embedding_bag_backward(index, w, dy, dw, mode=0, padding=-1):
-    _embedding_bag_backward(index, w, dy, dw, int(mode), int(padding))
+def embedding_bag_backward(index, w, dy, dw, mode=0, padding=-1, named=False):
+    _embedding_bag_backward(index, w, dy, dw, int(mode), int(padding), bool(named))
 
 
 @loop
-def _embedding_bag_backward(index, w, dy, dw, mode, padding):
+def _embedding_bag_backward(index, w, dy, dw, mode, padding, named):
     real = w.dtype.type
-    dw[...] = real(0)
+    _clear(dw, index, named)
     for n in range(index.shape[0]):
         bag = index[n]
         size = _bag_size(bag, w.shape[0], padding)

@@ -50,13 +50,18 @@ def embedding_forward(index, w, y):
         y[...] = np.where(there[..., None], w[np.where(there, index, 0)], w.dtype.type(np.nan)).reshape(y.shape)
 
 
+def _clear(dw, index, named):
+    dw[index[(index >= 0) & (index < len(dw))] if named else ...] = 0
+
+
 @kernel("index:int(N,K) dy(N,I) -> dw(V,O)", over="outputs", also=_widths_back)
-def embedding_backward(index, dy, dw, padding=-1):
+def embedding_backward(index, dy, dw, padding=-1, named=False):
     """dw[v] = sum of dy[n, k O : (k + 1) O] over the (n, k) with index[n, k] = v; 0 for v = padding.
 
-    Every element is one chain over (n, k) ascending. dw is dense: all its V rows are written.
+    Every element is one chain over (n, k) ascending. dw is dense: all its V rows are written; with `named` only those that have an
+    index, and an update chained to it is made for them alone.
     """
-    dw[...] = 0
+    _clear(dw, index, named)
     parts = dy.reshape(*index.shape, dw.shape[1])
     used = (index != padding) & (index >= 0) & (index < len(dw))
     np.add.at(dw, index[used], parts[used])
@@ -91,10 +96,10 @@ def _bag_indices_back(index, w, dy, dw, *_):
 
 
 @kernel("index:int(N,I) w(V,O) dy(N,O) -> dw(V,O)", over="outputs", also=_bag_indices_back)
-def embedding_bag_backward(index, w, dy, dw, mode=0, padding=-1):
+def embedding_bag_backward(index, w, dy, dw, mode=0, padding=-1, named=False):
     """dw of embedding_bag_forward: dy to each row of the bag, divided by their number for the mean; for the largest, to the first row
-    that has it"""
-    dw[...] = 0
+    that has it. named: as in embedding_backward."""
+    _clear(dw, index, named)
     for n, codes in enumerate(index):
         codes = codes[(codes != -1) & (codes != padding)]
         if not len(codes) or codes.min() < 0 or codes.max() >= len(dw):

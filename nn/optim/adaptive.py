@@ -26,6 +26,11 @@ class Adagrad(Optimizer):
                 "initial": group["initial_accumulator_value"], "weight_decay": group["weight_decay"],
                 "first": (t == 1).astype(np.float64)}
 
+    def rests(self, group, t):
+        """From the second step on: the first one fills the sums. An eps of 0 would divide 0 by 0."""
+        still = (group["weight_decay"] == 0) & (group["l1_decay"] == 0) & (group["eps"] != 0) & (not group["maximize"])
+        return (t > 1) * np.float64(still)
+
 
 class Adadelta(Optimizer):
     """v = rho v + (1 - rho) g² ;  e = sqrt(u + eps) / sqrt(v + eps) g ;  u = rho u + (1 - rho) e² ;  p -= lr e

@@ -74,13 +74,17 @@ class Optimizer:
         """The kernel's scalars by name for step t = 1, 2, ... (a float array: values may be arrays like it)."""
         raise NotImplementedError
 
+    def rests(self, group, t):
+        """For each step t 1 where an element whose gradient is 0 stays as it is, states included, else 0."""
+        return 0.0 * t
+
     def uses(self, group):
         """The states this group needs."""
         return self.states
 
     def states_of(self, p):
         """The states that parameter p needs."""
-        return self.uses(next(g for g in self.param_groups if any(p is q for q in g["params"])))
+        return self.uses(self._group_of(p)[1])
 
     def _scalars(self, group, t):
         """scalars(group, t) and what every kernel takes after them."""
@@ -148,7 +152,7 @@ class Optimizer:
     def record(self, k, p, clip=0.0):
         """Write the update of parameter p down on recorder k; its scalars become slots of the plan's table. clip: largest magnitude of
         an element of the gradient (0: any). Returns the calls."""
-        index, group = next((i, g) for i, g in enumerate(self.param_groups) if any(p is q for q in g["params"]))
+        index, group = self._group_of(p)
         size = p.dtype.itemsize
         used = self.uses(group)
         states = [Buffer((p.size,), "real", (R.STATE + i, p._offset * size)) if s in used else None for i, s in enumerate(self.states)]
@@ -161,6 +165,14 @@ class Optimizer:
         if group["max_norm"] is not None and p.ndim == 2:
             calls.append(k.limit_rows(Buffer(p.shape, "real", place), float(group["max_norm"])))
         return calls
+
+    def resting(self, p):
+        """The slot of rests() for parameter p; None where it is 0 by the options of now."""
+        index, group = self._group_of(p)
+        return Slot(f"{index}/{self.steps[p]}/rests") if self.rests(group, np.array([2.0])).any() else None
+
+    def _group_of(self, p):
+        return next((i, g) for i, g in enumerate(self.param_groups) if any(p is q for q in g["params"]))
 
     def spaces(self):
         """The state vectors that are in use, by the plan's spaces."""
@@ -181,7 +193,7 @@ class Optimizer:
                 if ahead:
                     group = dict(group)
                     write(group, ahead[int(index)])
-                cached[index, before] = self._scalars(group, t)
+                cached[index, before] = {**self._scalars(group, t), "rests": self.rests(group, t)}
             table[:, column] = cached[index, before][scalar]
 
     def signature(self):

@@ -29,3 +29,8 @@ class SGD(Optimizer):
     def scalars(self, group, t):
         return {"lr": group["lr"], "momentum": group["momentum"], "dampening": group["dampening"],
                 "weight_decay": group["weight_decay"], "nesterov": float(group["nesterov"]), "first": (t == 1).astype(np.float64)}
+
+    def rests(self, group, t):
+        """Without momentum and decay."""
+        still = (group["momentum"] == 0) & (group["weight_decay"] == 0) & (group["l1_decay"] == 0) & (not group["maximize"])
+        return np.float64(still) + 0.0 * t

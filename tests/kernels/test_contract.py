@@ -207,7 +207,7 @@ def scale_of_log_softmax(x, y):
     return [shifted + np.abs(y + shifted) + 1]
 
 
-def bag_gradient_terms(index, w, dy, dw, mode, padding):
+def bag_gradient_terms(index, w, dy, dw, mode, padding, named):
     reference.embedding_bag_backward(index, w, np.abs(dy), dw, mode, padding)
     return [dw * (1 + index.size / 32)]
 
@@ -232,7 +232,7 @@ SCALE = {
     "rrelu_forward": lambda x, y, *_: [np.abs(x)], "rrelu_backward": lambda x, dy, dx, *_: [np.abs(dy)],
     "mix_rows": lambda x, y, lam: [lam * np.abs(x) + (1 - lam) * np.abs(x[::-1])],
     "mix_labels": lambda t, y, *_: [np.ones_like(y)],
-    "embedding_backward": lambda index, dy, dw, padding: [np.full(dw.shape, np.abs(dy).sum())],
+    "embedding_backward": lambda index, dy, dw, padding, named: [np.full(dw.shape, np.abs(dy).sum())],
     "embedding_bag_forward": bag_terms, "embedding_bag_backward": bag_gradient_terms,
     "hardsigmoid_forward": lambda x, y: [(np.abs(x) + 3) / 6], "hardswish_forward": lambda x, y: [np.abs(x) * (np.abs(x) + 3) / 6],
     "hardswish_backward": lambda x, dy, dx: [np.abs(dy) * (np.abs(x) / 3 + 0.5)],
