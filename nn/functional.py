@@ -95,12 +95,12 @@ def identity(input):
     return as_tensor(input)
 
 
-def dropout(input, p=0.5, training=True):
-    """x / (1 - p) where kept, 0 where dropped, in training; x otherwise"""
+def dropout(input, p=0.5, training=True, layer=None):
+    """x / (1 - p) where kept, 0 where dropped, in training; x otherwise. layer: whose p it is, where a schedule moves it."""
     if not 0 <= p <= 1:
         raise ValueError(f"p must lie in 0..1, got {p!r}")
     x = _real(input)
-    return x if not training or p == 0 else drawn(ops.Dropout(p), x)
+    return x if not training or p == 0 else drawn(ops.Dropout(p, layer=layer), x)
 
 
 def _scalar(value):

@@ -226,10 +226,10 @@ def _bags(flat, offsets):
 
 
 # --- noise and shape
-def gaussian_noise(input, std=1.0, training=True):
-    """x + std z in training, z standard normal; x otherwise"""
+def gaussian_noise(input, std=1.0, training=True, layer=None):
+    """x + std z in training, z standard normal; x otherwise. layer: whose std it is, where a schedule moves it."""
     x = real(input)
-    return drawn(layer_ops.GaussianNoise(not_negative("std", std)), x) if training and std else x
+    return drawn(layer_ops.GaussianNoise(not_negative("std", std), layer=layer), x) if training and std else x
 
 
 def flatten(input):

@@ -127,7 +127,7 @@ class PReLU(Op):
 
 class _Random(Op):
     random = True
-    seed = place = step = None
+    seed = place = step = layer = slot = number = None
 
     def _draw(self):
         return self.seed, self.place, self.step
@@ -136,16 +136,16 @@ class _Random(Op):
 class GaussianNoise(_Random):
     """y = x + std z, z standard normal"""
 
-    name = "gaussian_noise"
+    name, number = "gaussian_noise", "std"
 
-    def __init__(self, std=1.0, place=None):
-        self.std, self.place = float(std), place
+    def __init__(self, std=1.0, place=None, layer=None):
+        self.std, self.place, self.layer = float(std), place, layer
 
     def attributes(self):
         return {"std": self.std, "place": self.place}
 
     def forward(self, k, y, x):
-        k.gaussian_noise(x, y, self.std, *self._draw())
+        k.gaussian_noise(x, y, self.slot or self.std, *self._draw())
 
     def backward(self, k, new, needs, dy, y, x):
         return (dy,)

@@ -45,7 +45,12 @@ class Linear(Module):
 
 
 class Dropout(Module):
-    """Drops each element with probability p (rounded to 1/65536) in training, and scales the others by 1 / (1 - p)."""
+    """Drops each element with probability p (rounded to 1/65536) in training, and scales the others by 1 / (1 - p).
+
+    A schedule moves p with option=(layer, "p").
+    """
+
+    scheduled = ("p",)
 
     def __init__(self, p=0.5):
         super().__init__()
@@ -54,7 +59,7 @@ class Dropout(Module):
         self.p = float(p)
 
     def forward(self, x):
-        return F.dropout(x, self.p, self.training)
+        return F.dropout(x, self.p, self.training, self)
 
     def config(self):
         return {"p": self.p}
@@ -122,15 +127,17 @@ class GaussianNoise(Module):
     """y = x + std z in training, z standard normal for each element; y = x in evaluation. Noise on inputs or hidden values regularises.
 
     Counter-based: z is a function of (seed, place, step, element). Bishop 1995, "Training with noise is equivalent to Tikhonov
-    regularization".
+    regularization". A schedule moves std with option=(layer, "std").
     """
+
+    scheduled = ("std",)
 
     def __init__(self, std=0.1):
         super().__init__()
         self.std = float(F.not_negative("std", std))
 
     def forward(self, x):
-        return F.gaussian_noise(x, self.std, self.training)
+        return F.gaussian_noise(x, self.std, self.training, self)
 
     def config(self):
         return {"std": self.std}

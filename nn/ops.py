@@ -280,20 +280,20 @@ class Slice(Op):
 class Dropout(Op):
     """y = x / (1 - p) where kept, 0 where dropped; the mask is a function of (seed, place, step) and the element's own place"""
 
-    name, random = "dropout", True
+    name, random, number = "dropout", True, "p"
 
-    def __init__(self, p, seed=None, place=None, step=None):
-        self.p, self.seed, self.place, self.step = float(p), seed, place, step
+    def __init__(self, p, seed=None, place=None, step=None, layer=None):
+        self.p, self.seed, self.place, self.step, self.layer, self.slot = float(p), seed, place, step, layer, None
 
     def attributes(self):
         return {"p": self.p, "place": self.place}
 
     def forward(self, k, y, x):
-        k.dropout_forward(x, y, self.p, self.seed, self.place, self.step)
+        k.dropout_forward(x, y, self.slot or self.p, self.seed, self.place, self.step)
 
     def backward(self, k, new, needs, dy, y, x):
         dx = new(x)
-        k.dropout_backward(dy, dx, self.p, self.seed, self.place, self.step)
+        k.dropout_backward(dy, dx, self.slot or self.p, self.seed, self.place, self.step)
         return (dx,)
 
 

@@ -66,7 +66,7 @@ class Plan:
         self._read_data(recorder, data)
         if mixup is not None:
             self._mix(recorder, data, mixup)
-        self._forward(recorder)
+        self._forward(recorder, optimizer)
         calls = recorder.calls
         if loss is not None:
             dz = self._loss(recorder, loss)
@@ -163,10 +163,11 @@ class Plan:
             return Buffer(t.shape, t.kind, (R.BUFFERS_SPACE, self.store.buffer_place(t)))
         return Buffer(t.shape, "real", (R.PARAMETERS, t._offset * self.dtype.itemsize))
 
-    def _forward(self, k):
+    def _forward(self, k, optimizer):
         for node in self.graph.nodes:
             if node.op.random:
                 node.op.seed, node.op.step = self.seed, Slot("step")
+                node.op.slot = optimizer.slot_of_layer(node.op.layer, node.op.number) if optimizer is not None else None
             out = self._buffers[node.out.index] = Buffer(node.out.shape)
             arrays = [None if t is None else self._array_of(t) for t in node.inputs]
             if node.op.name != "linear" and any(isinstance(a, SparseRows) for a in arrays):

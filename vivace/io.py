@@ -185,6 +185,7 @@ def _scheduler(scheduler):
         return None
     name = type(scheduler).__name__
     takes = SCHEDULERS.get(name) if getattr(lr_scheduler, name, None) is type(scheduler) else None
+    takes = None if isinstance(scheduler.option, tuple) else takes
     config = {} if takes is None else {"option": scheduler.option, **{key: getattr(scheduler, held) for key, held in takes.items()}}
     state = {key: list(value) if isinstance(value, list) else value for key, value in scheduler.state_dict().items()}
     if not math.isfinite(state.get("best", 0.0)):
@@ -385,7 +386,7 @@ def _restore_scheduler(trainer, d, make):
             raise _Misfit("scheduler is given, but the file holds none")
         return
     if make is None and not d["config"]:
-        raise _Misfit(f"its {d['name']} holds a function, which no file does: give load(scheduler=lambda optimizer: ...)")
+        raise _Misfit(f"its {d['name']} holds a function or a layer, which no file does: give load(scheduler=lambda optimizer: ...)")
     if make is None:
         takes = _named(SCHEDULERS, "scheduler", d["name"])
         typed(d["config"], {name: ARGUMENTS.get(name, number) for name in ("option", *takes)}, "scheduler.config")

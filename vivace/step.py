@@ -89,7 +89,7 @@ class Step:
         for p, wanted in self.others:
             if p.requires_grad != wanted:
                 return False
-        if row == AHEAD or self.options != optimizer.param_groups:
+        if row == AHEAD or self.options != optimizer.param_groups or optimizer.layers:  # whose numbers may have moved
             if self.signature != optimizer.signature():
                 return False
             self._fill()

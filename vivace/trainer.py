@@ -166,6 +166,8 @@ class Trainer:
             if accumulate == 1:
                 plan = Plan(graph, store, self.book, batch, data, loss, self.optimizer, self.seed, emits, norms=norms, fused=not watched,
                             penalized=self.penalty.params if self.penalty else (), mixup=mixes, keep=watched, **last)
+            elif self.optimizer.layers:
+                raise ValueError("accumulate and a schedule of a layer's number cannot be combined: a step has several batches")
             else:
                 params = [p for p in self.optimizer.steps if p.requires_grad]
                 inner = Plan(graph, store, self.book, batch, data, loss, None, self.seed, emits, gradients=params, total=True,

@@ -3,7 +3,7 @@
 A schedule is a function of how often it stepped: values(step, base) gives what a group's option is after `step` steps from its initial
 value `base`, for one step or for an array of them. So a compiled epoch knows its rates ahead; and a schedule that was loaded, chained
 or begun later in a sequence needs nothing but the number of its step. `option` names what is scheduled: "lr", "weight_decay",
-"momentum" and any other number of the groups, or "beta1".
+"momentum" and any other number of the groups, or "beta1"; or a layer and the name of its number, (model[2], "p") for a Dropout's.
 """
 import bisect
 import math
@@ -23,6 +23,8 @@ class LRScheduler:
 
     def __init__(self, optimizer, option="lr"):
         self.optimizer, self.option = optimizer, option
+        if isinstance(option, tuple):
+            optimizer.schedule_layer(*option)
         self.base_lrs = [initial(optimizer, index, option) for index in range(len(optimizer.param_groups))]
         self.last_epoch = 0
         self._write()
@@ -78,6 +80,8 @@ def read(group, option):
     """The value of an option of a group; "beta1" is the first of its betas."""
     if option == "beta1":
         return group["betas"][0]
+    if isinstance(option, tuple):
+        return getattr(*option)
     if option not in group:
         raise ValueError(f"option must be one of {', '.join(k for k in group if k != 'params')} or beta1, got {option!r}")
     return group[option]
@@ -86,7 +90,9 @@ def read(group, option):
 def write(group, values):
     """Write {option: value} into a group."""
     for option, value in values.items():
-        if option == "beta1":
+        if isinstance(option, tuple):
+            setattr(*option, value)
+        elif option == "beta1":
             group["betas"] = (value, *group["betas"][1:])
         else:
             group[option] = value

@@ -46,6 +46,7 @@ class Optimizer:
         self.store = Store.of(p for group in self.param_groups for p in group["params"])
         self._id = f"{type(self).__name__}{next(_ids)}"
         self.steps = {p: 0 for group in self.param_groups for p in group["params"]}
+        self.layers = []  # (layer, name): numbers of layers that schedules of this optimizer move
         self._views = {}  # parameter -> what step() hands to the kernel, while it stays where it is
         self._ahead = {}  # index of a group -> its options, and the scalars of the steps from one on
 
@@ -184,6 +185,9 @@ class Optimizer:
         group {option: array, one value a step} of what a schedule changes on the way."""
         cached = {}
         for name, column in columns.items():
+            if name.startswith("layer/"):
+                place = self.layers[int(name[6:])]
+                table[:, column] = ahead[0].get(place, getattr(*place)) if ahead else getattr(*place)
             if name.count("/") != 2:
                 continue
             index, before, scalar = name.split("/")
@@ -192,7 +196,7 @@ class Optimizer:
                 group = self.param_groups[int(index)]
                 if ahead:
                     group = dict(group)
-                    write(group, ahead[int(index)])
+                    write(group, {option: values for option, values in ahead[int(index)].items() if not isinstance(option, tuple)})
                 cached[index, before] = {**self._scalars(group, t), "rests": self.rests(group, t)}
             table[:, column] = cached[index, before][scalar]
 
@@ -200,7 +204,19 @@ class Optimizer:
         """What a plan depends on: the parameters of each group, which of them are trained, which states are in use, and options that a
         plan has no slot for."""
         return tuple((tuple((id(p), p.requires_grad) for p in group["params"]), self.uses(group), bool(group["maximize"]),
-                      group["max_norm"]) for group in self.param_groups)
+                      group["max_norm"]) for group in self.param_groups) + tuple((id(layer), name) for layer, name in self.layers)
+
+    def schedule_layer(self, layer, name):
+        """Have plans read the number `name` of a layer step by step: schedules call it for an option (layer, name)."""
+        if name not in getattr(layer, "scheduled", ()):
+            raise ValueError(f"option must name a number of a layer that a plan has a slot for (p of Dropout, std of GaussianNoise), "
+                             f"got {name!r} of {layer!r}")
+        if (layer, name) not in self.layers:
+            self.layers.append((layer, name))
+
+    def slot_of_layer(self, layer, name):
+        """Its slot in plans, or None where no schedule moves it."""
+        return Slot(f"layer/{self.layers.index((layer, name))}") if (layer, name) in self.layers else None
 
     def state_dict(self):
         """{"state": per parameter its step count and states, "param_groups": options}, parameters numbered in order."""

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import vivace.nn.functional as F
 
 import vivace as vv
 from vivace import nn, optim
@@ -84,6 +85,88 @@ def test_a_compiled_epoch_knows_its_rates_ahead(name, monkeypatch):
     assert a.scheduler.last_epoch == b.scheduler.last_epoch == 36
 
 
+class Dropping(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.noise, self.a, self.drop, self.fixed, self.b = (nn.GaussianNoise(0.3), nn.Linear(3, 16), nn.Dropout(0.6), nn.Dropout(0.1),
+                                                             nn.Linear(16, 1))
+
+    def forward(self, x):
+        return self.b(self.fixed(self.drop(F.tanh(self.a(self.noise(x))))))
+
+
+def layered(seed=0):
+    """A network, its optimizer, and schedules of the rate, of a dropout and of a noise, as one."""
+    vv.manual_seed(seed)
+    model = Dropping()
+    o = optim.Adam(model.parameters(), lr=0.01)
+    return model, o, s.ChainedScheduler([s.ExponentialLR(o, 0.95), s.LinearLR(o, 0.1, total_iters=9, option=(model.drop, "p")),
+                                         s.StepLR(o, 5, 0.5, option=(model.noise, "std"))])
+
+
+@pytest.mark.parametrize("interval", ["step", "epoch"])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_numbers_of_layers_are_scheduled(interval, threads):
+    """Dropout's share and a noise's size go along in the compiled epoch, with the bits of the loop by hand."""
+    model, o, scheduler = layered()
+    trainer = vv.Trainer(model, nn.MSELoss(), o, scheduler=scheduler, scheduler_interval=interval, seed=5, num_threads=threads)
+    shares = []
+    note = vv.callbacks.LambdaCallback(on_epoch_end=lambda *_: shares.append((model.drop.p, model.noise.std)))
+    trainer.fit(X, T, epochs=3, batch_size=8, shuffle=False, verbose=0, callbacks=[note])
+    assert model.forwards == 0 and model.fixed.p == 0.1
+    by_hand, o, scheduler = layered()
+    vv.manual_seed(5)
+    steps = 0
+    for _ in range(3):
+        for start in range(0, 48, 8):
+            o.zero_grad()
+            F.mse_loss(by_hand(X[start:start + 8].astype(np.float32)), T[start:start + 8]).backward()
+            o.step()
+            steps += 1
+            if interval == "step":
+                scheduler.step()
+        if interval == "epoch":
+            scheduler.step()
+    for p, q in zip(model.parameters(), by_hand.parameters()):
+        assert np.array_equal(p.numpy(), q.numpy())
+    done = {"step": (6, 12, 18), "epoch": (1, 2, 3)}[interval]
+    np.testing.assert_allclose(shares, [(0.6 * (0.1 + 0.9 * min(t, 9) / 9), 0.3 * 0.5 ** (t // 5)) for t in done])
+
+
+def test_a_schedule_of_a_layer_in_steps_of_ones_own():
+    results = []
+    for compiled in (True, False):
+        model, o, scheduler = layered()
+        step = vv.Trainer(model, nn.MSELoss(), o, seed=5).make_step(8) if compiled else None
+        vv.manual_seed(5)
+        for start in range(0, 48, 8):
+            if compiled:
+                step(X[start:start + 8], T[start:start + 8])
+            else:
+                o.zero_grad()
+                F.mse_loss(model(X[start:start + 8].astype(np.float32)), T[start:start + 8]).backward()
+                o.step()
+            scheduler.step()
+        results.append(b"".join(p.numpy().tobytes() for p in model.parameters()))
+    assert results[0] == results[1]
+
+
+def test_a_file_holds_no_layer(tmp_path):
+    model, o, _ = layered()
+    drop = s.LinearLR(o, 0.1, total_iters=9, option=(model.drop, "p"))
+    trainer = vv.Trainer(model, nn.MSELoss(), o, scheduler=drop, scheduler_interval="step", seed=5)
+    trainer.fit(X, T, epochs=1, verbose=0)
+    trainer.save(tmp_path / "a.vivace")
+    with pytest.raises(ValueError, match="LinearLR holds a function or a layer"):
+        vv.load(tmp_path / "a.vivace", model=Dropping())
+    again = Dropping()
+    loaded = vv.load(tmp_path / "a.vivace", model=again, scheduler=lambda o: s.LinearLR(o, 0.1, total_iters=9, option=(again.drop, "p")))
+    for one in (trainer, loaded):
+        one.fit(X, T, epochs=1, verbose=0)
+    assert all(np.array_equal(p.numpy(), q.numpy()) for p, q in zip(model.parameters(), again.parameters()))
+    assert again.drop.p == model.drop.p
+
+
 def test_a_class_of_the_users_is_asked_step_by_step():
     class Sqrt(s.LRScheduler):
         def factor(self, step):
@@ -118,6 +201,7 @@ def test_the_trainer_reduces_on_a_plateau(tmp_path):
     (lambda o: s.SequentialLR(o, [s.StepLR(o, 2)], [3]), "milestones must be one fewer"),
     (lambda o: s.SequentialLR(o, [s.StepLR(sgd(), 2)], []), "belong to the given optimizer"),
     (lambda o: s.ExponentialLR(o, 0.9, option="rate"), "option must be one of"),
+    (lambda o: s.ExponentialLR(o, 0.9, option=(nn.Linear(2, 2), "p")), "option must name a number of a layer"),
     (lambda o: s.ReduceLROnPlateau(o, factor=1.0), "factor must be"),
     (lambda o: s.LinearLR(o, start_factor=0), "start_factor"),
 ])

@@ -49,6 +49,19 @@ def test_lbfgs_in_the_trainer():
         trainer.make_step(8)(X[:8], T[:8])
 
 
+def test_lbfgs_in_the_trainer_is_compiled_and_does_not_depend_on_threads():
+    """No forward in Python, and the same bits."""
+    found = set()
+    for threads in (1, 2, 3):
+        vv.manual_seed(1)
+        model = nn.Sequential(nn.Linear(6, 40), nn.Tanh(), nn.Linear(40, 2)).double()
+        trainer = vv.Trainer(model, nn.MSELoss(), optim.LBFGS(model.parameters(), line_search_fn="strong_wolfe"), num_threads=threads)
+        trainer.fit(np.tile(X, (3, 1)), np.tile(T, (3, 1)), epochs=3, verbose=0)
+        assert model.forwards == 0
+        found.add(b"".join(p.numpy().tobytes() for p in model.parameters()))
+    assert len(found) == 1
+
+
 def test_lbfgs_crosses_rosenbrocks_valley():
     p = nn.Parameter(np.array([-1.2, 1.0]))
     optimizer = optim.LBFGS([p], max_iter=100, max_eval=200, line_search_fn="strong_wolfe", tolerance_change=1e-15)

@@ -286,7 +286,7 @@ def test_schedules_go_on(make, interval, tmp_path):
     fit(half, 4, callbacks=stop_by("flag", 15))
     half.save(tmp_path / "m.vivace")
     if isinstance(half.scheduler, lr_scheduler.LambdaLR):
-        with pytest.raises(ValueError, match="LambdaLR holds a function, which no file does") as caught:
+        with pytest.raises(ValueError, match="LambdaLR holds a function or a layer, which no file does") as caught:
             vv.load(tmp_path / "m.vivace")
         assert not isinstance(caught.value, vv.FileError)
         loaded = vv.load(tmp_path / "m.vivace", scheduler=make)
@@ -366,7 +366,7 @@ SAVED = {"adversarial",
 MADE_AGAIN = {"metrics", "book", "widths"}  # from what is saved
 OF_A_FIT = {"last_run", "stop_training", "stop_reason", "watchers", "_plans", "_traces", "spare", "last_epoch",
             "_train_plan", "_order", "_lock", "_seconds", "_door", "statistics", "sample", "course"}
-OPTIMIZER = {"param_groups", "steps", "store", "_id", "defaults", "initial_options", "_views", "_ahead"}  # the states live in the store
+OPTIMIZER = {"param_groups", "steps", "store", "_id", "defaults", "initial_options", "_views", "_ahead", "layers"}  # the states live in the store
 LINEAR = {"_parameters", "_buffers", "_modules", "training", "forwards", "in_features", "out_features", "weight", "bias"}
 
 
