@@ -18,6 +18,13 @@ class _Simple(Module):
         return {}
 
 
+class _InPlace(_Simple):
+    """inplace is there for programs written for PyTorch, whose results are the same: nothing is ever changed in place."""
+
+    def __init__(self, inplace=False):
+        super().__init__()
+
+
 class Identity(_Simple):
     """y = x"""
 
@@ -36,20 +43,20 @@ class Tanh(_Simple):
     function = staticmethod(F.tanh)
 
 
-class ReLU(_Simple):
+class ReLU(_InPlace):
     """y = max(x, 0)"""
 
     function = staticmethod(F.relu)
 
 
-class SiLU(_Simple):
+class SiLU(_InPlace):
     """y = x sigmoid(x)"""
 
     function = staticmethod(F.silu)
 
 
 class _WithOptions(_Simple):
-    """An activation whose constructor's arguments are its attributes, under the names of its function."""
+    """An activation whose constructor's arguments are its attributes, under the names of its function (inplace as in _InPlace)."""
 
     def forward(self, x):
         return type(self).function(x, **self.config())
@@ -66,7 +73,7 @@ class LeakyReLU(_WithOptions):
 
     function, options = staticmethod(F.leaky_relu), ("negative_slope",)
 
-    def __init__(self, negative_slope=0.01):
+    def __init__(self, negative_slope=0.01, inplace=False):
         super().__init__()
         self.negative_slope = float(F.not_negative("negative_slope", negative_slope))
 
@@ -76,7 +83,7 @@ class ELU(_WithOptions):
 
     function, options = staticmethod(F.elu), ("alpha",)
 
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha=1.0, inplace=False):
         super().__init__()
         self.alpha = float(F.not_negative("alpha", alpha))
 
@@ -86,12 +93,12 @@ class CELU(_WithOptions):
 
     function, options = staticmethod(F.celu), ("alpha",)
 
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha=1.0, inplace=False):
         super().__init__()
         self.alpha = float(F.above("alpha", alpha, 0))
 
 
-class SELU(_Simple):
+class SELU(_InPlace):
     """y = s (x where x > 0, a (exp(x) - 1) elsewhere), s = 1.0507009873554805, a = 1.6732632423543772. Klambauer 2017, arXiv:1706.02515"""
 
     function = staticmethod(F.selu)
@@ -122,19 +129,19 @@ class Softplus(_WithOptions):
         self.beta, self.threshold = float(F.above("beta", beta, 0)), float(threshold)
 
 
-class Mish(_Simple):
+class Mish(_InPlace):
     """y = x tanh(log(1 + exp(x))). Misra 2019, arXiv:1908.08681"""
 
     function = staticmethod(F.mish)
 
 
-class Hardswish(_Simple):
+class Hardswish(_InPlace):
     """y = x min(max(x + 3, 0), 6) / 6. Howard et al. 2019, arXiv:1905.02244"""
 
     function = staticmethod(F.hardswish)
 
 
-class Hardsigmoid(_Simple):
+class Hardsigmoid(_InPlace):
     """y = min(max(x + 3, 0), 6) / 6"""
 
     function = staticmethod(F.hardsigmoid)
@@ -145,14 +152,14 @@ class Hardtanh(_WithOptions):
 
     function, options = staticmethod(F.hardtanh), ("min_val", "max_val")
 
-    def __init__(self, min_val=-1.0, max_val=1.0):
+    def __init__(self, min_val=-1.0, max_val=1.0, inplace=False):
         super().__init__()
         if not min_val < max_val:
             raise ValueError(f"max_val must be > min_val = {min_val!r}, got {max_val!r}")
         self.min_val, self.max_val = float(min_val), float(max_val)
 
 
-class ReLU6(_Simple):
+class ReLU6(_InPlace):
     """y = min(max(x, 0), 6)"""
 
     function = staticmethod(F.relu6)
@@ -201,7 +208,7 @@ class Threshold(_WithOptions):
 
     function, options = staticmethod(F.threshold), ("threshold", "value")
 
-    def __init__(self, threshold, value):
+    def __init__(self, threshold, value, inplace=False):
         super().__init__()
         self.threshold, self.value = float(threshold), float(value)
 
@@ -214,7 +221,7 @@ class RReLU(_WithOptions):
 
     options = ("lower", "upper")
 
-    def __init__(self, lower=0.125, upper=1 / 3):
+    def __init__(self, lower=0.125, upper=1 / 3, inplace=False):
         super().__init__()
         if not 0 <= lower <= upper:
             raise ValueError(f"0 <= lower <= upper must hold, got lower={lower!r}, upper={upper!r}")

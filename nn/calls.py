@@ -30,6 +30,18 @@ def as_rows(op, x, *others):
     return apply(eager_ops.Reshape(x.shape), apply(op, flat, *others))
 
 
+def along_last(function, input, dim):
+    """function of rows (N, C), along the last dimension of `input`, which `dim` must name."""
+    x = real(input)
+    if dim is not None and dim not in (-1, x.ndim - 1) or x.ndim == 0:
+        last = f"{x.ndim - 1} or -1, the last dimension of its input" if x.ndim else "that of an input which has one"
+        raise ValueError(f"dim must be {last}, got {dim!r}")
+    if x.traced or x.ndim == 2:
+        return function(x)
+    y = function(apply(eager_ops.Reshape((-1, x.shape[-1])), x))
+    return apply(eager_ops.Reshape((*x.shape[:-1], y.shape[-1])), y)
+
+
 def drawn(op, x):
     """Run a random operation: it gets the seed, its place in the running forward and the step."""
     op = copy(op)

@@ -114,6 +114,45 @@ class Sum(_Multilinear):
         return (dx,)
 
 
+class SumAlong(_Multilinear):
+    """y = sum of x along `axes`, which stay as 1 with keepdims"""
+
+    name, planned = "sum_along", False
+
+    def __init__(self, axes, keepdims):
+        self.axes, self.keepdims = axes, keepdims
+
+    def shape(self, x):
+        return np.broadcast_to(np.False_, x).sum(axis=self.axes, keepdims=self.keepdims).shape
+
+    def forward(self, k, y, x):
+        y[...] = x.sum(axis=self.axes, keepdims=self.keepdims, dtype=np.float64)
+
+    def backward(self, k, new, needs, dy, y, x):
+        dx = new(x)
+        dx[...] = dy if self.keepdims else np.expand_dims(dy, self.axes)
+        return (dx,)
+
+
+class Transpose(_Multilinear):
+    """y = xᵀ for a matrix"""
+
+    name, planned = "transpose", False
+
+    def shape(self, x):
+        if len(x) != 2:
+            raise ValueError(f"T needs a matrix, got shape {x}")
+        return x[::-1]
+
+    def forward(self, k, y, x):
+        y[...] = x.T
+
+    def backward(self, k, new, needs, dy, y, x):
+        dx = new(x)
+        dx[...] = dy.T
+        return (dx,)
+
+
 class MatMul(_Multilinear):
     """y = a b for matrices, by the kernels of dense layers"""
 

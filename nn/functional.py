@@ -4,7 +4,7 @@ import functools
 import numpy as np
 
 from . import eager_ops, ops
-from .calls import above, drawn, not_negative
+from .calls import above, along_last, drawn, not_negative
 from .calls import real as _real
 from .layer_functions import *  # noqa: F403
 from .loss_functions import (  # noqa: F401
@@ -49,17 +49,17 @@ def tanh(input):
     return apply(_activation("tanh"), _real(input))
 
 
-def relu(input):
-    """max(x, 0)"""
+def relu(input, inplace=False):
+    """max(x, 0); inplace is there for programs written for PyTorch and changes nothing"""
     return apply(_activation("relu"), _real(input))
 
 
-def leaky_relu(input, negative_slope=0.01):
+def leaky_relu(input, negative_slope=0.01, inplace=False):
     """x where x >= 0, negative_slope x elsewhere; negative_slope >= 0"""
     return apply(ops.Activation("leaky_relu", not_negative("negative_slope", negative_slope)), _real(input))
 
 
-def elu(input, alpha=1.0):
+def elu(input, alpha=1.0, inplace=False):
     """x where x >= 0, alpha (exp(x) - 1) elsewhere; alpha >= 0"""
     return apply(ops.Activation("elu", not_negative("alpha", alpha)), _real(input))
 
@@ -71,7 +71,7 @@ def gelu(input, approximate="none"):
     return apply(_activation("gelu" if approximate == "none" else "gelu_tanh"), _real(input))
 
 
-def silu(input):
+def silu(input, inplace=False):
     """x sigmoid(x)"""
     return apply(_activation("silu"), _real(input))
 
@@ -84,10 +84,8 @@ def softplus(input, beta=1.0, threshold=20.0):
 
 
 def softmax(input, dim=1):
-    """exp(x) / sum of exp(x) along the last dimension of a matrix"""
-    if dim not in (1, -1):
-        raise ValueError(f"dim must be 1 or -1 (the classes of an (N, C) input), got {dim!r}")
-    return apply(_activation("softmax"), _real(input))
+    """exp(x) / sum of exp(x) along the last dimension, `dim`"""
+    return along_last(lambda x: apply(_activation("softmax"), x), input, dim)
 
 
 def identity(input):
@@ -95,7 +93,7 @@ def identity(input):
     return as_tensor(input)
 
 
-def dropout(input, p=0.5, training=True, layer=None):
+def dropout(input, p=0.5, training=True, inplace=False, layer=None):
     """x / (1 - p) where kept, 0 where dropped, in training; x otherwise. layer: whose p it is, where a schedule moves it."""
     if not 0 <= p <= 1:
         raise ValueError(f"p must lie in 0..1, got {p!r}")
@@ -183,15 +181,20 @@ def reshape(x, shape):
     return apply(eager_ops.Reshape(shape), x)
 
 
-def sum(x):
-    """Sum of all elements"""
-    return apply(eager_ops.Sum(), as_tensor(x))
-
-
-def mean(x):
-    """Mean of all elements"""
+def sum(x, axis=None, keepdims=False):
+    """Sum of all elements, or along `axis` (an int or a tuple)"""
     x = as_tensor(x)
-    return apply(ops.Scale(1.0 / max(x.size, 1)), sum(x))
+    if axis is None and not keepdims:
+        return apply(eager_ops.Sum(), x)
+    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return apply(eager_ops.SumAlong(axes, keepdims), x)
+
+
+def mean(x, axis=None, keepdims=False):
+    """Mean of all elements, or along `axis`"""
+    x = as_tensor(x)
+    total = sum(x, axis, keepdims)
+    return apply(ops.Scale(1.0 / max(x.size // max(total.size, 1), 1)), total)
 
 
 def mse_loss(input, target, reduction="mean", weight=None):
@@ -227,5 +230,19 @@ for _name, _function in {"add": add, "sub": subtract, "mul": multiply, "truediv"
 Tensor.__pow__ = _method(power)
 Tensor.__neg__ = lambda self: multiply(self, -1.0)
 Tensor.__getitem__ = getitem
-Tensor.reshape = lambda self, *shape: reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], tuple) else shape)
-Tensor.sum, Tensor.mean = lambda self: sum(self), lambda self: mean(self)
+Tensor.reshape = lambda self, *shape: reshape(self, tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)
+Tensor.view, Tensor.flatten = Tensor.reshape, lambda self: reshape(self, (-1,))
+Tensor.T = property(lambda self: apply(eager_ops.Transpose(), self))
+Tensor.clone = lambda self: apply(ops.Scale(1.0), self)
+
+
+def _reduction(function):
+    def method(self, axis=None, keepdims=False, *, dim=None, keepdim=False, dtype=None, out=None):
+        """NumPy's arguments, or PyTorch's dim and keepdim."""
+        if dtype is not None or out is not None:
+            raise TypeError(f"{function.__name__} of a tensor takes neither dtype nor out")
+        return function(self, axis if dim is None else dim, keepdims or keepdim)
+    return method
+
+
+Tensor.sum, Tensor.mean = _reduction(sum), _reduction(mean)

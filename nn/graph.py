@@ -74,7 +74,10 @@ class Symbol(Tensor):
         return method
 
     numpy, item, __array__, __bool__, __float__ = map(_refuse, ("numpy()", "item()", "__array__", "bool()", "float()"))
-    argmax, backward, __len__ = map(_refuse, ("argmax()", "backward()", "len()"))
+    argmax, backward, __len__, __int__ = map(_refuse, ("argmax()", "backward()", "len()", "int()"))
+    zero_, requires_grad_ = map(_refuse, ("zero_()", "requires_grad_()"))
+    __eq__, __ne__, __lt__, __le__, __gt__, __ge__ = map(_refuse, ("==", "!=", "<", "<=", ">", ">="))
+    __hash__ = object.__hash__
     data, size = property(_refuse("data")), property(_refuse("size"))
     del _refuse
 

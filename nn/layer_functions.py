@@ -2,7 +2,7 @@
 import numpy as np
 
 from . import eager_ops, layer_ops, ops
-from .calls import above, activation, as_rows, drawn, not_negative, real
+from .calls import above, activation, along_last, as_rows, drawn, not_negative, real
 from .tensor import Tensor, apply, as_tensor, wrap
 
 __all__ = ["batch_norm", "celu", "embedding", "embedding_bag", "flatten", "gaussian_noise", "glu", "hardshrink", "hardsigmoid",
@@ -92,31 +92,26 @@ def prelu(input, weight):
 
 
 def log_softmax(input, dim=1):
-    """x - log(sum of exp(x)) along the last dimension of a matrix"""
-    _last(dim)
-    return activation("log_softmax")(input)
+    """x - log(sum of exp(x)) along the last dimension, `dim`"""
+    return along_last(activation("log_softmax"), input, dim)
 
 
 def softmin(input, dim=1):
     """softmax(-x)"""
-    _last(dim)
-    return activation("softmax")(apply(ops.Scale(-1.0), real(input)))
+    return along_last(activation("softmax"), apply(ops.Scale(-1.0), real(input)), dim)
 
 
 def glu(input, dim=-1):
-    """a sigmoid(b), a and b the left and right half of the columns of x (N, 2 H)"""
-    _last(dim)
-    x = real(input)
+    """a sigmoid(b), a and b the left and right half of the last dimension, `dim`, of x (..., 2 H)"""
+    return along_last(_glu, input, dim)
+
+
+def _glu(x):
     if x.ndim != 2 or x.shape[1] % 2:
         raise ValueError(f"input must have shape (N, 2 H), got {x.shape}")
     half = x.shape[1] // 2
     gate = activation("sigmoid")(apply(ops.Slice(half, 2 * half), x))
     return apply(ops.Multiply(), apply(ops.Slice(0, half), x), gate)
-
-
-def _last(dim):
-    if dim not in (1, -1):
-        raise ValueError(f"dim must be 1 or -1 (the columns of an (N, C) input), got {dim!r}")
 
 
 # --- normalisation

@@ -47,19 +47,19 @@ class Linear(Module):
 class Dropout(Module):
     """Drops each element with probability p (rounded to 1/65536) in training, and scales the others by 1 / (1 - p).
 
-    A schedule moves p with option=(layer, "p").
+    A schedule moves p with option=(layer, "p"). inplace is there for programs written for PyTorch: results are the same.
     """
 
     scheduled = ("p",)
 
-    def __init__(self, p=0.5):
+    def __init__(self, p=0.5, inplace=False):
         super().__init__()
         if not 0 <= p <= 1:
             raise ValueError(f"p must lie in 0..1, got {p!r}")
         self.p = float(p)
 
     def forward(self, x):
-        return F.dropout(x, self.p, self.training, self)
+        return F.dropout(x, self.p, self.training, layer=self)
 
     def config(self):
         return {"p": self.p}
@@ -68,20 +68,8 @@ class Dropout(Module):
         return f"p={self.p}"
 
 
-class Sequential(Module):
-    """Modules one after the other."""
-
-    def __init__(self, *modules):
-        super().__init__()
-        for index, module in enumerate(modules):
-            if not isinstance(module, Module):
-                raise TypeError(f"Sequential takes modules, got {type(module).__name__} at place {index}")
-            self._modules[str(index)] = module
-
-    def forward(self, x):
-        for module in self._modules.values():
-            x = module(x)
-        return x
+class _Places(Module):
+    """Modules by place, and its sub-modules by name."""
 
     def __len__(self):
         return len(self._modules)
@@ -89,15 +77,44 @@ class Sequential(Module):
     def __iter__(self):
         return iter(self._modules.values())
 
-    def __getitem__(self, index):
-        modules = list(self._modules.values())
-        return Sequential(*modules[index]) if isinstance(index, slice) else modules[index]
+    def __setitem__(self, index, module):
+        """Put another module in the place `index`."""
+        if not isinstance(module, Module):
+            raise TypeError(f"{type(self).__name__} takes modules, got {type(module).__name__}")
+        name = list(self._modules)[index]
+        self._modules[name] = module
+        if name in self.__dict__:
+            self.__dict__[name] = module
+        self._changes[0] += 1
 
     def append(self, module):
         """Add a module at the end; returns self."""
+        if not isinstance(module, Module):
+            raise TypeError(f"{type(self).__name__} takes modules, got {type(module).__name__}")
         self._modules[str(len(self))] = module
         self._changes[0] += 1
         return self
+
+
+class Sequential(_Places):
+    """Modules one after the other; or a dict of them, whose names then stand in state_dict."""
+
+    def __init__(self, *modules):
+        super().__init__()
+        named = modules[0].items() if len(modules) == 1 and isinstance(modules[0], dict) else enumerate(modules)
+        for name, module in named:
+            if not isinstance(module, Module):
+                raise TypeError(f"Sequential takes modules, got {type(module).__name__} at place {name}")
+            self.append(module) if isinstance(name, int) else self.add_module(name, module)
+
+    def forward(self, x):
+        for module in self._modules.values():
+            x = module(x)
+        return x
+
+    def __getitem__(self, index):
+        modules = list(self._modules.values())
+        return Sequential(*modules[index]) if isinstance(index, slice) else modules[index]
 
 
 class Residual(Sequential):
@@ -146,25 +163,13 @@ class GaussianNoise(Module):
         return f"std={self.std}"
 
 
-class ModuleList(Module):
+class ModuleList(_Places):
     """A list of modules, whose parameters are found."""
 
     def __init__(self, modules=()):
         super().__init__()
         for module in modules:
             self.append(module)
-
-    def append(self, module):
-        """Add a module at the end; returns self."""
-        self._modules[str(len(self))] = module
-        self._changes[0] += 1
-        return self
-
-    def __len__(self):
-        return len(self._modules)
-
-    def __iter__(self):
-        return iter(self._modules.values())
 
     def __getitem__(self, index):
         return list(self._modules.values())[index]

@@ -5,7 +5,7 @@ from ..kernels.checks import labels_within
 from . import eager_ops, ops
 from .loss_value import linked_input, loss_value
 from .module import Module
-from .tensor import Tensor, apply, as_tensor
+from .tensor import Tensor, apply, as_tensor, grad_enabled
 
 
 class Loss(Module):
@@ -105,14 +105,14 @@ class CrossEntropyLoss(Loss):
         if isinstance(ignore_index, bool) or not isinstance(ignore_index, (int, np.integer)):
             raise ValueError(f"ignore_index must be an int, got {ignore_index!r}")
         self.ignore_index = int(ignore_index)
-        if not 0 <= label_smoothing <= 1:
+        if not isinstance(label_smoothing, (int, float, np.number)) or not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing must lie in 0..1, got {label_smoothing!r}")
         if label_smoothing and not from_logits:
             raise ValueError("label_smoothing needs from_logits=True")
         self.from_logits, self.label_smoothing = bool(from_logits), float(label_smoothing)
         self.weight = None if weight is None else np.asarray(weight, np.float64)
-        if weight is not None and (self.weight.ndim != 1 or (self.weight < 0).any()):
-            raise ValueError(f"weight must be class weights (C,), not negative, got shape {self.weight.shape}")
+        if weight is not None and (self.weight.ndim != 1 or not (np.isfinite(self.weight) & (self.weight >= 0)).all()):
+            raise ValueError(f"weight must be class weights (C,), finite and not negative, got {weight!r}")
 
     def source(self, z):
         return linked_input(z, "softmax", self.from_logits, "CrossEntropyLoss")
@@ -246,6 +246,8 @@ def same_length(name, array, outputs, letters="(C,)"):
 
 
 def _numbers(name, value):
+    if isinstance(value, Tensor) and value.requires_grad and grad_enabled():
+        raise ValueError(f"{name} must not require a gradient, which a loss gives its input alone: {name}.detach(), or tensor operations")
     array = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be numbers, got dtype {array.dtype}; vivace.estimators encode text labels")

@@ -1,4 +1,6 @@
 """Module: parameters and sub-modules by name, and a forward that is written once."""
+from collections import namedtuple
+from collections.abc import Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -9,6 +11,9 @@ from .dtype import real_dtype
 from .parameter import Parameter
 from .store import Store
 from .tensor import as_tensor, grad_enabled
+
+IncompatibleKeys = namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")
+"""What load_state_dict found no array for, and what it left."""
 
 
 class Module:
@@ -63,9 +68,41 @@ class Module:
         """What the module computes."""
         raise TypeError(f"{type(self).__name__} must define forward")
 
+    def __copy__(self):
+        """The same parameters and sub-modules, in tables of its own."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        for table in ("_parameters", "_buffers", "_modules"):
+            other.__dict__[table] = dict(self.__dict__[table])
+        return other
+
     def children(self):
         """The sub-modules."""
         return iter(self._modules.values())
+
+    def named_children(self):
+        """(name, sub-module)"""
+        return iter(self._modules.items())
+
+    def add_module(self, name, module):
+        """Set a sub-module under a name that is made when the program runs."""
+        setattr(self, self._free(name), module)
+
+    def register_parameter(self, name, parameter):
+        """Set a Parameter, or None, under a name that is made when the program runs."""
+        setattr(self, self._free(name), parameter)
+
+    def _free(self, name):
+        if not isinstance(name, str) or not name or "." in name or hasattr(type(self), name):
+            raise ValueError(f"name must be a text without a point that {type(self).__name__} has no method of, got {name!r}")
+        return name
+
+    def apply(self, function):
+        """Call function(module) for every module below and for this one, as to initialise them; returns self."""
+        for module in self.children():
+            module.apply(function)
+        function(self)
+        return self
 
     def named_modules(self, prefix="", seen=None):
         """(name, module) of this module and all below, each once."""
@@ -139,8 +176,11 @@ class Module:
     def load_state_dict(self, state, strict=True):
         """Write the arrays of `state` into the parameters and buffers, converting their dtype.
 
-        strict: names must agree. Shapes are checked before anything is written; raises KeyError or ValueError naming what differs.
+        strict: names must agree. Names, shapes and types are checked before anything is written; raises KeyError, ValueError or TypeError
+        naming what differs. Returns (missing_keys, unexpected_keys).
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"state must be a dict of arrays by name, got {type(state).__name__}")
         own = dict(self._all_state())
         missing, unexpected = [n for n in own if n not in state], [n for n in state if n not in own]
         if strict and (missing or unexpected):
@@ -149,8 +189,11 @@ class Module:
         for name, value in found.items():
             if value.shape != own[name].shape:
                 raise ValueError(f"{name} must have shape {own[name].shape}, got {value.shape}")
+            if value.dtype.kind not in "fiub":
+                raise TypeError(f"{name} must be numbers, got dtype {value.dtype}")
         for name, value in found.items():
             own[name].copy_(value)
+        return IncompatibleKeys(missing, unexpected)
 
     def train(self, mode=True):
         """Training mode (dropout drops), for this module and all below."""
@@ -168,7 +211,7 @@ class Module:
             p.requires_grad_(requires_grad)
         return self
 
-    def zero_grad(self):
+    def zero_grad(self, set_to_none=True):
         """Forget all gradients."""
         for p in self.parameters():
             p.grad = None

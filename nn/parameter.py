@@ -3,7 +3,7 @@ import numpy as np
 
 from .dtype import real_dtype
 from .store import aligned
-from .tensor import Tensor, as_real, wrap
+from .tensor import Tensor, as_real, grad_enabled, wrap
 
 
 class Parameter(Tensor):
@@ -47,6 +47,27 @@ class Parameter(Tensor):
         self._array[...] = array
         self.written()
         return self
+
+    def zero_(self):
+        """Fill with zeros."""
+        return self._in_place(np.zeros_like(self._array))
+
+    def fill_(self, value):
+        """Fill with one number."""
+        return self._in_place(np.full_like(self._array, value))
+
+    def _in_place(self, values):
+        if self.requires_grad and grad_enabled():
+            raise RuntimeError("a parameter that requires a gradient is changed in place under no_grad() only, or by copy_()")
+        return self.copy_(values)
+
+    def _operator(function):
+        def method(self, other):
+            return self._in_place(function(self._array, other.numpy() if isinstance(other, Tensor) else other))
+        return method
+
+    __iadd__, __isub__, __imul__, __itruediv__ = map(_operator, (np.add, np.subtract, np.multiply, np.divide))
+    del _operator
 
     def written(self):
         """Tell the store that values changed outside of a plan."""

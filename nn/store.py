@@ -27,7 +27,8 @@ class Store:
         params = list(dict.fromkeys(params))
         kinds = {p.dtype for p in params}
         if len(kinds) > 1:
-            raise ValueError(f"parameters must have one dtype, got {sorted(map(str, kinds))}")
+            raise ValueError(f"parameters must have one dtype, got {' and '.join(sorted(map(str, kinds)))}: NumPy's arrays are float64 "
+                             "unless told otherwise; model.float() or model.double() converts a model")
         self.dtype = kinds.pop() if kinds else np.dtype(np.float32)
         self.params = params
         self.version = 0
@@ -102,8 +103,9 @@ class Store:
     def converted(cls, params, dtype):
         """A store of `dtype` into which `params` move with all their vectors, rounded."""
         params = list(dict.fromkeys(params))
-        old = cls.of(params)
-        held = {(name, p): np.array(old.segment(name, p)) for name in old.vectors if name != "buffers" for p in params}
+        held = {(name, p): np.array(p._store.segment(name, p)) for p in params if p._store is not None for name in p._store.vectors
+                if name != "buffers"}
+        held |= {("grad", p): np.array(p._grad_array).reshape(-1) for p in params if p._store is None and p._has_grad}
         had = {p: p._has_grad for p in params}
         for p in params:
             p.convert(dtype)

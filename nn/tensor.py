@@ -120,9 +120,35 @@ class Tensor:
         """The same values without the tape."""
         return wrap(self._array)
 
-    def argmax(self, axis=None):
-        """Index of the largest value, over all elements or along `axis`."""
-        return self.numpy().argmax(axis=axis)
+    def argmax(self, axis=None, *, dim=None):
+        """Index of the largest value, over all elements or along `axis` (`dim` is PyTorch's name of it)."""
+        return self.numpy().argmax(axis=axis if dim is None else dim)
+
+    def tolist(self):
+        """The values as a number or nested lists."""
+        return self.numpy().tolist()
+
+    def numel(self):
+        """How many elements there are."""
+        return self.size
+
+    def dim(self):
+        """How many dimensions there are."""
+        return self.ndim
+
+    def requires_grad_(self, requires_grad=True):
+        """Ask for a gradient (True) or not; returns the tensor."""
+        if self.node is not None and not requires_grad:
+            raise RuntimeError("requires_grad can be taken from leaves only, this tensor is a result: use detach()")
+        self.requires_grad = bool(requires_grad)
+        return self
+
+    def zero_(self):
+        """Fill a tensor that is no result, as a gradient, with zeros; returns it."""
+        if self.node is not None or (self.requires_grad and grad_enabled()):
+            raise RuntimeError("zero_() would change values that a gradient may need: use it under no_grad()")
+        self._array.fill(0)
+        return self
 
     def __array__(self, dtype=None, copy=None):
         return np.array(self.numpy(), dtype, copy=copy)
@@ -134,6 +160,25 @@ class Tensor:
 
     def __float__(self):
         return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __format__(self, spec):
+        return format(self.item(), spec) if spec else str(self)
+
+    def _compare(function):
+        """Element by element, as a NumPy array of bools: comparisons have no gradient."""
+        def method(self, other):
+            if not isinstance(other, (Tensor, np.ndarray, np.generic, int, float, list, tuple)):
+                return NotImplemented
+            return function(self.numpy(), other.numpy() if isinstance(other, Tensor) else other)
+        return method
+
+    __eq__, __ne__, __lt__, __le__, __gt__, __ge__ = map(_compare, (np.equal, np.not_equal, np.less, np.less_equal, np.greater,
+                                                                    np.greater_equal))
+    __hash__ = object.__hash__  # tensors are keys by what they are, not by their values
+    del _compare
 
     def __bool__(self):
         return bool(self.numpy())

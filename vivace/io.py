@@ -12,6 +12,7 @@ from .nn import activations, embedding, layers, losses, no_grad, normalisation, 
 from .nn.buffer import Buffer
 from .nn.graph import trace
 from .nn.graph_module import GraphModule
+from .nn.module import Module
 from .nn.ops import TABLE
 from .nn.optim import lr_scheduler
 from .nn.optim.own import OwnOptimizer
@@ -163,6 +164,8 @@ def _model(trainer, names):
 def _known(module):
     if isinstance(module, OwnActivation):
         return True
+    if isinstance(module, layers.Sequential) and list(module._modules) != [str(i) for i in range(len(module))]:
+        return False  # names of its own are kept by its graph
     return MODULES.get(type(module).__name__) is type(module) and all(map(_known, module.children()))
 
 
@@ -216,6 +219,9 @@ def load(path, model=None, scheduler=None, metrics=None, functions=None):
     FileNotFoundError, FileError with the reason for a file that is truncated, changed or not a Vivace file, ValueError for arguments
     that do not fit it. No code from the file is run.
     """
+    if model is not None and not isinstance(model, Module):
+        got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        raise TypeError(f"model must be a vivace.nn.Module to fill, got {got}")
     path = os.fspath(path)
     with open(path, "rb") as f:
         raw = f.read()

@@ -80,6 +80,8 @@ def as_type(arrays, dtype):
 
 
 def _array(name, value):
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(f"{name} must have no masked values, got {np.ma.count_masked(value)}: fill them, or leave their rows out")
     try:
         return np.asarray(value)
     except ValueError as error:

@@ -54,7 +54,7 @@ class Step:
         plan.graph.check_batches(len(target), len(target))
         plan.enter()
         self.plan, self.standing, self.signature = plan, standing(trainer), trainer.optimizer.signature()
-        self.others = [(p, p.requires_grad) for p in plan.store.params if p not in plan.trained]
+        self.others = [(p, p.requires_grad) for p in plan.store.params if p not in set(plan.trained)]
         self._fill()
         self.flops, self.alone = plan.flops(1), (trainer._threads() or threads.forced()) in (None, 1)
         self.result, self.squares = np.zeros((1, 2)), np.zeros((1, 1))

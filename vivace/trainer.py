@@ -12,6 +12,7 @@ from .adversarial import Attack, Moving
 from .door import Door
 from .history import History
 from .kernels import record as R
+from .last_run import LastRun
 from .measure import Course, Measure, Sample
 from .nn import no_grad, random
 from .nn.accumulated import AccumulatedPlan, UpdatePlan
@@ -20,10 +21,11 @@ from .nn.graph import trace
 from .nn.losses import CrossEntropyLoss, Loss
 from .nn.module import Module
 from .nn.optim import Optimizer
-from .nn.optim.lr_scheduler import ReduceLROnPlateau
+from .nn.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from .nn.own import OwnLoss
 from .nn.plan import Data, Plan
 from .nn.store import Store
+from .order import given_order, order_from
 from .penalty import L2Penalty
 from .progress import Progress
 from .run import Epoch, Interrupts, NonFiniteError, Run, eval_outputs
@@ -31,27 +33,15 @@ from .team import Team
 
 SPLIT_EPOCH = (1 << 32) - 1
 """The permutation that draws the validation rows is that of an epoch no training reaches."""
-
 PREDICT_ROWS, MOST_PREDICT_ROWS = 512, 8192
 """Rows per pass of predict: their values stay in the second-level cache between layers. A small model takes more, as many as are
 worth a team (WORTH_A_PASS operations): else its threads would meet after every few microseconds, or there would be but one."""
 WORTH_A_PASS = 4e6
-
-
+NOT_STATE = {"book", "metrics", "last_epoch", "statistics", "sample", "spare", "_plans", "_traces", "_train_plan", "_order", "_lock",
+             "_door"}
+"""Attributes that Trainer._begin makes."""
 SURELY_A_TEAM = 1e9
 """Operations of a step that is not worth measuring on one thread: milliseconds, of which barriers are nothing."""
-
-
-class LastRun:
-    """What the last fit did: threads, steps, seconds, samples_per_second, gflops (matmuls alone)."""
-
-    def __init__(self, threads=0, steps=0, seconds=0.0, samples_per_second=0.0, gflops=0.0):
-        self.threads, self.steps, self.seconds = threads, steps, seconds
-        self.samples_per_second, self.gflops = samples_per_second, gflops
-
-    def __repr__(self):
-        return (f"LastRun(threads={self.threads}, steps={self.steps}, seconds={self.seconds:.3g}, "
-                f"samples_per_second={self.samples_per_second:.3g}, gflops={self.gflops:.3g})")
 
 
 class Trainer:
@@ -84,6 +74,11 @@ class Trainer:
                 raise TypeError(f"{name} must be a {kind.__module__.removesuffix('.module')}.{kind.__name__}, got {type(value).__name__}")
         if scheduler_interval not in ("epoch", "step"):
             raise ValueError(f"scheduler_interval must be 'epoch' or 'step', got {scheduler_interval!r}")
+        if scheduler is not None and not isinstance(scheduler, LRScheduler):
+            got = f"the class {scheduler.__name__}" if isinstance(scheduler, type) else type(scheduler).__name__
+            raise TypeError(f"scheduler must be None or a schedule of vivace.optim.lr_scheduler made for the optimizer, got {got}")
+        if scheduler is not None and scheduler.optimizer is not optimizer:
+            raise ValueError("scheduler must be made for the optimizer that the trainer is given, it is for another")
         for name, value in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
             if value is not None:
                 prepare.positive(name, value)
@@ -105,12 +100,11 @@ class Trainer:
             raise TypeError(f"adversarial needs steps on batches, and {type(optimizer).__name__} works on all rows at once")
         self.adversarial = adversarial
         self.model, self.loss, self.optimizer, self.scheduler = model, loss, optimizer, scheduler
-        self.metrics, self.metric_names = scores.resolve(metrics), metrics
+        self.metric_names = metrics
         self.scheduler_interval, self.clip_grad_norm, self.num_threads = scheduler_interval, clip_grad_norm, num_threads
         self.clip_grad_value, self.accumulate, self.ema_decay = clip_grad_value, prepare.count("accumulate", accumulate), ema_decay
         if ema_decay is not None and not (prepare.real(ema_decay) and 0 <= ema_decay < 1):
             raise ValueError(f"ema_decay must be None or a number >= 0 and < 1, got {ema_decay!r}")
-        self.book = kernels.get(backend)
         self.backend, self.mixup = backend, mixup
         self.seed = random.draw_seed() if seed is None else int(seed)
         if precision is not None:
@@ -118,12 +112,31 @@ class Trainer:
         self.history, self.last_run, self.stop_training, self.stop_reason = History(), LastRun(), False, None
         self.epoch, self.step, self.position = 0, 0, 0
         self.partial, self.watchers, self.restored, self.widths = None, [], [], None
-        self.table = None
+        self.table, self.course = None, Course()
+        self._begin()
+
+    def _begin(self):
+        """What is found out or made room for on the way, and no part of the state."""
+        self.book, self.metrics = kernels.get(self.backend), scores.resolve(self.metric_names)
         self.last_epoch = None  # the last run.Epoch: its steps' results, for those who count losses in their own way
-        self.statistics, self.course, self.sample = None, Course(), None
+        self.statistics, self.sample = None, None
         self.spare = {}  # room of the last snapshot
-        self._plans, self._traces, self._train_plan, self._order, self._lock = {}, {}, None, None, threading.RLock()
-        self._door = None
+        self._plans, self._traces, self._lock = {}, {}, threading.RLock()
+        self._train_plan = self._order = self._door = None
+
+    def __getstate__(self):
+        """For pickle and deepcopy: the state as it is saved; a fit of the copy goes on, its callbacks from where these stand."""
+        with self._lock:
+            ema = None if self.ema_decay is None else [self.store.segment("ema", p).copy() for p in self.model.parameters()]
+            kept = {name: value for name, value in self.__dict__.items() if name not in NOT_STATE}
+            return {**kept, "watchers": [], "restored": self.callback_states(), "ema": ema}
+
+    def __setstate__(self, state):
+        ema = state.pop("ema")
+        self.__dict__.update(state)
+        self._begin()
+        for p, values in zip(self.model.parameters(), ema or ()):
+            self.store.segment("ema", p)[...] = values
 
     # --- storage and plans
 
@@ -247,7 +260,7 @@ class Trainer:
     def order_of(self, epoch, rows):
         """The rows in the order of `epoch`: a function of (seed, epoch), what fit was given, or as they stand when it does not shuffle."""
         if callable(self._order):
-            return _order_from(self._order, epoch, rows)
+            return order_from(self._order, epoch, rows)
         if self._order is not None:
             return self._order
         order = np.empty(rows, np.int64)
@@ -274,7 +287,7 @@ class Trainer:
             rows = len(target)
             if rows == 0:
                 raise ValueError("X must have at least one row to train on, got 0")
-            self._order = _given_order(shuffle, rows)
+            self._order = given_order(shuffle, rows)
             if max_time is not None:
                 prepare.positive("max_time", max_time)
             self._check_weights()
@@ -574,26 +587,6 @@ def _precision(precision):
         return real_dtype(precision)
     except ValueError:
         raise ValueError(f"precision must be None, 'float32' or 'float64', got {precision!r}") from None
-
-
-def _given_order(shuffle, rows):
-    if isinstance(shuffle, (bool, np.bool_)):
-        return None if shuffle else np.arange(rows)
-    if callable(shuffle):
-        return shuffle
-    order = np.asarray(shuffle)
-    if order.dtype.kind not in "iu" or order.shape != (rows,) or not np.array_equal(np.sort(order), np.arange(rows)):
-        got = f"an array of shape {order.shape} and dtype {order.dtype}" if order.ndim else repr(shuffle)
-        raise ValueError(f"shuffle must be True, False or an order of the {rows} rows, got {got}")
-    return np.ascontiguousarray(order, np.int64)
-
-
-def _order_from(function, epoch, rows):
-    order = np.asarray(function(epoch))
-    if order.dtype.kind not in "iu" or order.shape != (rows,) or order.min() < 0 or order.max() >= rows:
-        raise ValueError(f"shuffle must give {rows} row numbers in 0..{rows - 1}, got an array of shape {order.shape} and dtype "
-                         f"{order.dtype} for epoch {epoch}")
-    return np.ascontiguousarray(order, np.int64)
 
 
 def _callbacks(callbacks):

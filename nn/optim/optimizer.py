@@ -43,12 +43,29 @@ class Optimizer:
         self.param_groups, self.initial_options = [], {}  # (group, option) -> its value before the first schedule of it
         for group in groups:
             self._add(group)
-        self.store = Store.of(p for group in self.param_groups for p in group["params"])
-        self._id = f"{type(self).__name__}{next(_ids)}"
         self.steps = {p: 0 for group in self.param_groups for p in group["params"]}
         self.layers = []  # (layer, name): numbers of layers that schedules of this optimizer move
+        self._settle()
+
+    def _settle(self):
+        """Take room for states in the parameters' store, under a name of this optimizer's own."""
+        self.store = Store.of(self.steps)
+        self._id = f"{type(self).__name__}{next(_ids)}"
         self._views = {}  # parameter -> what step() hands to the kernel, while it stays where it is
         self._ahead = {}  # index of a group -> its options, and the scalars of the steps from one on
+
+    def __getstate__(self):
+        """For pickle and deepcopy: states with the parameters that they belong to, instead of places in a store."""
+        kept = {name: value for name, value in self.__dict__.items() if name not in ("store", "_id", "_views", "_ahead")}
+        held = [(p, s, self.home().segment(f"{self._id}/{s}", p).copy()) for p in self.steps for s in self.states_of(p)]
+        return {**kept, "held": held}
+
+    def __setstate__(self, state):
+        held = state.pop("held")
+        self.__dict__.update(state)
+        self._settle()
+        for p, s, values in held:
+            self.store.segment(f"{self._id}/{s}", p)[...] = values
 
     def _add(self, group):
         unknown = set(group) - set(self.defaults) - {"params"}

@@ -79,6 +79,9 @@ CASES = {
     "reshape": lambda rng, n, i: [(eager_ops.Reshape((i, n)), [around(rng, (n, i))])],
     "index": lambda rng, n, i: [(eager_ops.Index(key), [around(rng, (n, i))]) for key in
                                 ((slice(None, None, 2), slice(1, None)), np.zeros(min(n, 3), np.int64))],
+    "sum_along": lambda rng, n, i: [(eager_ops.SumAlong(axes, keep), [around(rng, (n, i))]) for axes in ((0,), (1,), (0, 1), (-1,))
+                                    for keep in (False, True)],
+    "transpose": lambda rng, n, i: [(eager_ops.Transpose(), [around(rng, (n, i))])],
     "broadcast": lambda rng, n, i: [(eager_ops.Broadcast((n, i)), [around(rng, shape)]) for shape in ((i,), (1, i), (n, 1), ())],
     "sum": lambda rng, n, i: [(eager_ops.Sum(), [around(rng, (n, i))])],
     "matmul": lambda rng, n, i: [(eager_ops.MatMul(), [around(rng, (n, i)), around(rng, (i, SIZES[(n + i) % 11]))])],

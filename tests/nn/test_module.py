@@ -307,3 +307,109 @@ def test_predict_after_an_eager_step():
         F.mse_loss(model(X), X[:, :3]).backward()
         trainer.optimizer.step()
         assert np.array_equal(trainer.predict(X), by_hand(model, X))
+
+
+# --- what PyTorch's users write
+def test_what_load_state_dict_tells():
+    model = sequential()
+    told = model.load_state_dict({"0.bias": np.zeros(6), "other": np.ones(1)}, strict=False)
+    assert "0.weight" in told.missing_keys and told.unexpected_keys == ["other"]
+    assert model.load_state_dict(model.state_dict()) == ([], [])
+
+
+@pytest.mark.parametrize("wrong", [np.array(["a"] * 6), np.zeros(6, complex), np.zeros(6, object)], ids=["text", "complex", "object"])
+def test_nothing_is_written_where_one_array_is_wrong(wrong):
+    model = sequential()
+    before = model.state_dict()
+    with pytest.raises(TypeError, match="0.bias must be numbers, got dtype"):
+        model.load_state_dict({**{name: value * 0 for name, value in before.items()}, "0.bias": wrong})
+    assert all((value == before[name]).all() for name, value in model.state_dict().items())
+    for state in (None, [1, 2]):
+        with pytest.raises(TypeError, match="state must be a dict of arrays by name, got"):
+            model.load_state_dict(state)
+
+
+def test_functions_are_applied_from_the_leaves_to_the_root():
+    seen = []
+    model = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU(), nn.Linear(3, 1)))
+
+    def start(module):
+        seen.append(type(module).__name__)
+        if isinstance(module, nn.Linear):
+            nn.init.constant_(module.weight, 2.0)
+    assert model.apply(start) is model
+    assert seen == ["Linear", "ReLU", "Linear", "Sequential", "Sequential"]
+    assert (model[0].weight == 2).all() and (model[1][1].weight == 2).all()
+
+
+def test_names_made_at_run_time():
+    model = nn.Module()
+    model.add_module("first", nn.Linear(2, 2))
+    model.register_parameter("scale", nn.Parameter(np.ones(2, np.float32)))
+    model.register_parameter("none", None)
+    assert [name for name, _ in model.named_parameters()] == ["scale", "first.weight", "first.bias"] and model.none is None
+    assert [name for name, _ in model.named_children()] == ["first"]
+    for name in ("a.b", "", "forward", 3):
+        with pytest.raises(ValueError, match="name must be a text without a point"):
+            model.add_module(name, nn.ReLU())
+
+
+def test_a_layer_is_exchanged():
+    """As for another number of classes; the plan follows."""
+    X, y = np.ones((8, 3), np.float32), np.zeros(8, np.int64)
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    trainer = vv.Trainer(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1))
+    trainer.fit(X, y, epochs=1, verbose=0)
+    model[-1] = nn.Linear(4, 5)
+    assert trainer.predict(X).shape == (8, 5) and model.state_dict()["2.weight"].shape == (5, 4)
+    named = nn.Sequential({"a": nn.Linear(3, 4), "b": nn.Tanh()})
+    named[0] = nn.Linear(3, 2)
+    assert named.a is named[0] and named(X).shape == (8, 2)
+    for bad in (lambda: model.__setitem__(0, 3), lambda: nn.ModuleList().append(3), lambda: nn.Sequential({"a": 3})):
+        with pytest.raises(TypeError, match="takes modules, got int"):
+            bad()
+
+
+def test_a_sequential_with_names(tmp_path):
+    """PyTorch's OrderedDict: the names stand in state_dict, and a saved run predicts the same bits."""
+    vv.manual_seed(0)
+    model = nn.Sequential({"hidden": nn.Linear(3, 4), "act": nn.ReLU(), "out": nn.Linear(4, 2)})
+    assert list(model.state_dict()) == ["hidden.weight", "hidden.bias", "out.weight", "out.bias"] and model.out is model[2]
+    X, y = np.random.default_rng(0).standard_normal((8, 3)).astype(np.float32), np.arange(8) % 2
+    trainer = vv.Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters()), seed=0)
+    trainer.fit(X, y, epochs=2, verbose=0)
+    trainer.save(tmp_path / "m.vivace")
+    assert vv.load(tmp_path / "m.vivace").predict(X).tobytes() == trainer.predict(X).tobytes()
+    with pytest.raises(ValueError, match="has no method of, got 'forward'"):
+        nn.Sequential({"forward": nn.ReLU()})
+
+
+def test_inplace_is_accepted_and_changes_nothing():
+    x = np.array([[-2.0, 0.5, 7.0]], np.float32)
+    for make in (nn.ReLU, nn.ReLU6, nn.SiLU, nn.SELU, nn.Mish, nn.Hardswish, nn.Hardsigmoid, nn.LeakyReLU, nn.ELU, nn.CELU, nn.Hardtanh,
+                 lambda **o: nn.Threshold(0.1, 20.0, **o), lambda **o: nn.RReLU(**o).eval(), lambda **o: nn.Dropout(0.5, **o).eval()):
+        layer, before = make(inplace=True), x.copy()
+        assert (layer(x) == make()(x)).all() and (x == before).all() and "inplace" not in repr(layer)
+    for function in (F.relu, F.leaky_relu, F.elu, F.silu, lambda v, inplace: F.dropout(v, 0.5, False, inplace)):
+        assert function(x, inplace=True).shape == x.shape
+
+
+def test_a_parameter_of_another_type_is_named_and_converted():
+    """np.ones gives float64: the error says how to go on, and what it says helps."""
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.scale = nn.Linear(3, 2), nn.Parameter(np.full(2, 3.0))
+
+        def forward(self, x):
+            return self.fc(x) * self.scale
+
+    model = Scaled()
+    with pytest.raises(ValueError, match=r"one dtype, got float32 and float64: .* model.float\(\)"):
+        optim.SGD(model.parameters(), lr=0.1)
+    model.fc(np.ones((1, 3))).sum().backward()
+    gradient = model.fc.weight.grad.numpy().copy()
+    assert {p.dtype for p in model.float().parameters()} == {np.dtype(np.float32)} and (model.scale == 3).all()
+    np.testing.assert_array_equal(model.fc.weight.grad.numpy(), gradient)
+    assert model.scale.grad is None and model(np.ones((4, 3))).shape == (4, 2)
+    optim.SGD(model.parameters(), lr=0.1)

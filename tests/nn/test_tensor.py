@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import vivace.nn.functional as F
 from nn_stencil import check_gradient
+from scipy import special
 
 import vivace as vv
 from vivace import nn, optim
@@ -163,8 +164,15 @@ def test_a_second_backward_is_an_error():
     (lambda x: x.reshape(3), ValueError, "reshape"),
     (lambda x: x[5], IndexError, "out of bounds"),
     (lambda x: x + "a", TypeError, "data must be numbers"),
-    (lambda x: F.softmax(x), ValueError, r"softmax needs an input of shape \(N, C\), got \(2,\)"),
-    (lambda x: F.softmax(x, dim=0), ValueError, "dim must be 1 or -1"),
+    (lambda x: F.softmax(x), ValueError, "dim must be 0 or -1, the last dimension of its input, got 1"),
+    (lambda x: F.softmax(x.reshape(1, 2), dim=0), ValueError, "dim must be 1 or -1, the last dimension of its input, got 0"),
+    (lambda x: F.log_softmax(x.sum(), dim=-1), ValueError, "dim must be that of an input which has one, got -1"),
+    (lambda x: x.T, ValueError, r"T needs a matrix, got shape \(2,\)"),
+    (lambda x: x.sum(axis=1), ValueError, "axis 1 is out of bounds"),
+    (lambda x: x.sum(dtype=np.float64), TypeError, "sum of a tensor takes neither dtype nor out"),
+    (lambda x: x.zero_(), RuntimeError, r"use it under no_grad\(\)"),
+    (lambda x: (x * 2).requires_grad_(False), RuntimeError, r"use detach\(\)"),
+    (lambda x: f"{x:.2f}", ValueError, "size 1"),
     (lambda x: F.cat([x, x]), ValueError, r"concatenate needs inputs of shape \(N, width\) with one N, got \(2,\), \(2,\)"),
     (lambda x: F.leaky_relu(x, -1), ValueError, "negative_slope must be >= 0, got -1"),
     (lambda x: F.dropout(x, 1.5), ValueError, r"p must lie in 0..1, got 1.5"),
@@ -243,3 +251,105 @@ def test_a_loop_in_the_style_of_pytorch():
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0] and isinstance(losses[0], float)
     assert np.all(np.isfinite(losses))
+
+
+# --- what PyTorch's users write
+def test_comparisons_are_arrays_of_bools():
+    x = nn.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    for compared, expected in ((x > 1, [False, True, True]), (x >= 2, [False, True, True]), (2 > x, [True, False, False]),
+                               (x <= np.array([0, 2, 4]), [False, True, True]), (x == 2, [False, True, False]),
+                               (x != nn.Tensor([1.0, 0, 3]), [False, True, False])):
+        assert type(compared) is np.ndarray and compared.dtype == bool and compared.tolist() == expected
+    assert x.sum() == 6 and max(x.sum(), 7) == 7
+    assert (x == None) is False and x != "text"  # noqa: E711
+    assert {x: 1}[x] == 1 and x in {x} and nn.Tensor([1.0, 2.0, 3.0]) not in {x}
+    assert (nn.Parameter([0.0, 1.0]) == 0).tolist() == [True, False]
+
+
+def test_numbers_are_formatted_and_taken():
+    x = nn.Tensor([[2.5]], requires_grad=True)
+    assert f"{x:.3f} {x.sum():6.1f}" == "2.500    2.5" and f"{x}" == str(x)
+    assert int(x) == 2 and float(x) == 2.5 and x.tolist() == [[2.5]] and (x.numel(), x.dim()) == (1, 2)
+
+
+SUMS = {"axis 0": (lambda t: t.sum(axis=0), lambda t: t.sum(0)), "dim 1": (lambda t: t.sum(dim=1), lambda t: t.sum(1)),
+        "keepdim": (lambda t: t.mean(dim=-1, keepdim=True), lambda t: t.mean(-1, keepdims=True)),
+        "place": (lambda t: t.mean(0), lambda t: t.mean(0)), "all": (lambda t: t.sum(keepdims=True), lambda t: t.sum(keepdims=True)),
+        "two": (lambda t: t.sum((0, 1)), lambda t: t.sum((0, 1))), "numpy": (np.sum, np.sum), "numpy mean": (np.mean, np.mean),
+        "numpy axis": (lambda t: np.mean(t, axis=1), lambda t: np.mean(t, axis=1)), "T": (lambda t: t.T, lambda t: t.T),
+        "flatten": (lambda t: t.flatten(), lambda t: t.flatten()), "view": (lambda t: t.view(-1, 2), lambda t: t.reshape(-1, 2)),
+        "list": (lambda t: t.reshape([2, -1]), lambda t: t.reshape(2, -1)), "clone": (lambda t: t.clone(), lambda t: t.copy())}
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_reductions_and_shapes_equal_numpy(name):
+    ours, numpys = SUMS[name]
+    a = np.random.default_rng(0).standard_normal((4, 6))
+    x = nn.Tensor(a, requires_grad=True)
+    y = ours(x)
+    assert y.requires_grad and y.shape == numpys(a).shape
+    np.testing.assert_allclose(y.numpy(), numpys(a), rtol=1e-15, atol=1e-15)
+    y.sum().backward()
+    assert np.isclose((x.grad.numpy() * a).sum(), numpys(a).sum(), rtol=1e-12)  # linear in a
+    assert x.argmax(dim=1).tolist() == a.argmax(axis=1).tolist()
+
+
+def test_an_empty_mean_along_an_axis():
+    assert nn.Tensor(np.zeros((0, 3))).mean(axis=1).shape == (0,) and nn.Tensor(np.zeros((0, 3))).sum(axis=0).tolist() == [0, 0, 0]
+
+
+def test_clones_share_nothing():
+    x = nn.Tensor([1.0, 2.0])
+    x.clone().zero_()
+    assert x.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3, 4), (2, 0, 4), (2, 3, 2, 6)])
+def test_softmax_along_the_last_dimension_of_anything(shape):
+    a = np.random.default_rng(0).standard_normal(shape)
+    for function, whole in ((F.softmax, special.softmax), (F.log_softmax, special.log_softmax)):
+        x = nn.Tensor(a, requires_grad=True)
+        for dim in (-1, len(shape) - 1):
+            np.testing.assert_allclose(function(x, dim=dim).numpy(), whole(a, axis=-1), rtol=1e-14, atol=1e-14)
+        function(x, dim=-1)[..., 0].sum().backward()
+        flat = nn.Tensor(a.reshape(-1, shape[-1]), requires_grad=True)
+        function(flat)[:, 0].sum().backward()
+        np.testing.assert_array_equal(x.grad.numpy().reshape(flat.shape), flat.grad.numpy())
+
+
+def test_a_manual_update_in_place():
+    """The loop of PyTorch's tutorials: w -= lr * w.grad under no_grad(), then w.grad.zero_()."""
+    model = nn.Linear(3, 2)
+    x, before = np.ones((4, 3), np.float32), model.weight.numpy().copy()
+    model(x).sum().backward()
+    gradient = model.weight.grad.numpy().copy()
+    with vv.no_grad():
+        for p in model.parameters():
+            p -= 0.5 * p.grad
+            p.grad.zero_()
+        model.bias += 1
+        model.bias *= 2
+        model.bias /= 4
+    np.testing.assert_allclose(model.weight.numpy(), before - 0.5 * gradient, rtol=1e-6)
+    assert isinstance(model.weight, nn.Parameter) and (model.weight.grad == 0).all()
+    model(x).sum().backward()
+    np.testing.assert_array_equal(model.weight.grad.numpy(), gradient)
+    with pytest.raises(RuntimeError, match=r"changed in place under no_grad\(\) only"):
+        model.weight -= 1
+    with vv.no_grad(), pytest.raises(ValueError, match=r"shape \(2,\)"):
+        model.bias += np.ones((3, 2))
+    with vv.no_grad():
+        assert model.weight.zero_().numel() == 6 and not model.weight.numpy().any()
+        assert (model.bias.fill_(3) == 3).all()
+
+
+def test_a_plan_sees_updates_in_place():
+    X, y = np.ones((4, 3), np.float32), np.zeros((4, 2), np.float32)
+    model = nn.Sequential(nn.Linear(3, 2))
+    trainer = vv.Trainer(model, nn.MSELoss(), vv.optim.SGD(model.parameters(), lr=0.0))
+    trainer.fit(X, y, epochs=1, verbose=0)
+    trainer.predict(X)
+    with vv.no_grad():
+        model[0].weight *= 0
+        model[0].bias.fill_(7)
+    assert (trainer.predict(X) == 7).all()

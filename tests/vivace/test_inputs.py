@@ -53,6 +53,7 @@ BAD_X = [
     (with_value(np.inf), ValueError, "X must be finite, got inf at row 3, column 2"),
     (with_value(-np.inf, 39, 4, np.float32), ValueError, "X must be finite, got -inf at row 39, column 4"),
     (with_value(1e300), ValueError, r"X must be finite in float32, got 1e\+300 at row 3, column 2"),
+    (np.ma.masked_array(X, X > 1), ValueError, r"X must have no masked values, got \d+: fill them, or leave their rows out"),
     ([X, X], ValueError, "takes|positional|forward"),
     ([X, X[:9]], ValueError, r"X must hold inputs of one length, got \[40, 9\]"),
     ((X, with_value(np.nan)), ValueError, r"X\[1\] must be finite, got nan at row 3, column 2"),
@@ -372,3 +373,28 @@ def test_a_missing_package_is_named_with_its_extra(package, use, message, tmp_pa
     done = subprocess.run([sys.executable, "-c", WITHOUT, package, use], capture_output=True, text=True, cwd=tmp_path,
                           timeout=120)
     assert done.returncode == 0 and message in done.stdout, done.stderr
+
+
+def test_an_array_that_could_be_masked_is_taken():
+    assert trainer_of().predict(np.ma.masked_array(X)).tobytes() == trainer_of().predict(X).tobytes()
+    with pytest.raises(ValueError, match="y must have no masked values, got 1"):
+        trainer_of().fit(X, np.ma.masked_array(Y, np.arange(40) == 3), verbose=0)
+
+
+def test_what_is_no_schedule_is_refused_before_the_fit():
+    model = nn.Linear(5, 3)
+    optimizer, other = (optim.SGD(model.parameters(), lr=0.1) for _ in range(2))
+    make = lambda scheduler: vv.Trainer(model, nn.CrossEntropyLoss(), optimizer, scheduler=scheduler)
+    for wrong, got in (("cosine", "str"), (optim.lr_scheduler.StepLR, "the class StepLR"), (lambda epoch: 0.1, "function")):
+        with pytest.raises(TypeError, match=f"scheduler must be None or a schedule of vivace.optim.lr_scheduler .*, got {got}"):
+            make(wrong)
+    with pytest.raises(ValueError, match="scheduler must be made for the optimizer that the trainer is given"):
+        make(optim.lr_scheduler.StepLR(other, 1))
+
+
+def test_a_class_is_no_model_to_fill(tmp_path):
+    trainer = trainer_of()
+    trainer.save(tmp_path / "m.vivace")
+    for wrong, got in ((nn.Linear, "the class Linear"), ("m", "str")):
+        with pytest.raises(TypeError, match=f"model must be a vivace.nn.Module to fill, got {got}"):
+            vv.load(tmp_path / "m.vivace", model=wrong)
