@@ -19,7 +19,7 @@ MUTATIONS = [  # what, file, text (once in it), its replacement, tests of which 
      "            pass", "../nn/test_module.py::test_a_plan_sees_writes_from_python"),
     ("packed weights stale after a callback wrote weights", "vivace/run.py", "                self.plan.enter()  # a callback",
      "                epoch.epoch + position[0] or self.plan.enter()  # a callback",
-     "test_trainer.py::test_weights_written_by_a_callback_are_trained_on"),
+     "test_sparse.py::test_weights_written_by_a_callback_are_trained_on"),
     ("every epoch has the order of the first", "vivace/trainer.py", "self.book.permutation(order, self.seed, epoch)",
      "self.book.permutation(order, self.seed, 0)", "test_trainer.py::test_order_of_rows"),
     ("rows held out for validation are trained on", "vivace/trainer.py", "return *rows(np.sort(order[held:])),",
@@ -28,17 +28,19 @@ MUTATIONS = [  # what, file, text (once in it), its replacement, tests of which 
      "        self.extra = 0\n        self.spare = {}", "test_resume.py::test_a_new_piece_of_state_must_be_saved"),
     ("Adam's step count is not loaded", "vivace/io.py", "        optimizer.steps[p] = t\n", "",
      "test_resume.py::test_ten_epochs_and_ten_more_in_a_new_process"),
-    ("Adam's moments are not loaded", "vivace/io.py", "p.shape).reshape(-1)", "p.shape).reshape(-1) * 0",
+    ("Adam's moments are not loaded", "vivace/io.py", 'arrays.take(f"optimizer.{s}.{name}", p.shape)',
+     '0 * arrays.take(f"optimizer.{s}.{name}", p.shape)',
      "test_resume.py::test_ten_epochs_and_ten_more_in_a_new_process"),
     ("trainer.step is not loaded", "vivace/io.py", 'd["epoch"], d["step"], d["position"]', 'd["epoch"], 0, d["position"]',
      "test_resume.py::test_ten_epochs_and_ten_more_in_a_new_process"),
     ("losses of an epoch that was cut short are not loaded", "vivace/io.py",
-     '"result": arrays.take("partial.result", (d["position"], 2), np.float64)',
-     '"result": 0 * arrays.take("partial.result", (d["position"], 2), np.float64)',
+     '"result": arrays.take("partial.result", (d["position"], 3), np.float64)',
+     '"result": 0 * arrays.take("partial.result", (d["position"], 3), np.float64)',
      "test_resume.py::test_going_on_from_the_middle_of_an_epoch"),
     ("stopping counters of callbacks are not restored", "vivace/trainer.py", "watcher.load_state(found[1])", "pass",
      "test_resume.py::test_early_stopping_goes_on_counting"),
-    ("a schedule is restored at its beginning", "vivace/io.py", '    trainer.scheduler.load_state_dict(d["state"])\n', "",
+    ("a schedule is restored at its beginning", "vivace/io.py",
+     '    trainer.scheduler.load_state_dict({**trainer.scheduler.state_dict(), **d["state"]})\n', "",
      "test_resume.py::test_schedules_go_on"),
     ("a step that was left is shown to schedule and callbacks", "vivace/run.py", "if not position[1] and position[0] > told:",
      "if position[0] >= told:", "test_faults.py::test_a_stop_in_the_middle_of_a_long_step"),
@@ -62,7 +64,8 @@ MUTATIONS = [  # what, file, text (once in it), its replacement, tests of which 
      "test_io.py::test_every_flipped_bit_is_noticed"),
     ("the description's types are not checked", "vivace/io.py", "        typed(d, DESCRIPTION)\n", "        pass\n",
      "test_io.py::test_lies_are_named"),
-    ("a shape in the description is believed", "vivace/io.py", 'if held[f"{prefix}weight"].shape != shape:', "if False:",
+    ("a shape in the description is believed", "vivace/io.py",
+     'if array is not None and held[f"{prefix}{array}"].shape != shape:', "if False:",
      "test_io.py::test_lies_are_named"),
     ("arrays are written in the order of their memory", "vivace/files.py", 'np.asarray(a, order="C")', "np.asarray(a)",
      "test_io.py::test_fortran_ordered_and_strided_arrays_are_not_scrambled"),
@@ -104,6 +107,21 @@ MUTATIONS = [  # what, file, text (once in it), its replacement, tests of which 
     ("class weights do not enter the smoothed target", "nn/losses.py",
      '"softmax_cross_entropy_weighted", mean, [self._class_weights()],', '"softmax_cross_entropy", mean,',
      "../nn/test_losses.py::test_values_and_gradients_equal_torch"),
+    ("a copied optimizer forgets its moments", "nn/optim/optimizer.py",
+     '            self.store.segment(f"{self._id}/{s}", p)[...] = values', "            pass",
+     "test_copies.py::test_a_model_and_its_optimizer"),
+    ("a copied trainer forgets the average of its weights", "vivace/trainer.py", 'self.store.segment("ema", p)[...] = values', "pass",
+     "test_copies.py::test_a_trainer_goes_on"),
+    ("an update in place does not reach the parameter", "nn/parameter.py", "        return self.copy_(values)", "        return self",
+     "../nn/test_tensor.py::test_a_manual_update_in_place"),
+    ("a traced comparison is False", "nn/graph.py", '    __eq__, __ne__, __lt__, __le__, __gt__, __ge__ = map(_refuse, ("==", "!=", '
+     '"<", "<=", ">", ">="))\n', "    __eq__ = object.__eq__\n", "../nn/test_trace.py"),
+    ("a sum along an axis gives its gradient to the first row alone", "nn/eager_ops.py",
+     "dx[...] = dy if self.keepdims else np.expand_dims(dy, self.axes)",
+     "dx[...] = 0; dx[:1] = dy if self.keepdims else np.expand_dims(dy, self.axes)", "../nn/test_gradients.py"),
+    ("each fit leaves its plans behind", "vivace/trainer.py", "            watchers = self._watchers(callbacks)\n",
+     "            watchers = self._watchers(callbacks)\n            Trainer.all = [*getattr(Trainer, 'all', []), bytes(200)]\n",
+     "test_leaks.py::test_fits_leave_nothing_behind"),
     ("a class weight of 0 stays 0 beside smoothing", "nn/losses.py", "v.max(initial=0) * 2.0 ** -60, v)", "0.0, v)",
      "../nn/test_losses.py::test_values_and_gradients_equal_torch"),
     ("class weights are forgotten", "nn/losses.py", "return by_class if weight is None else weight * by_class", "return weight",
@@ -116,11 +134,11 @@ MUTATIONS = [  # what, file, text (once in it), its replacement, tests of which 
      "../nn/test_optim.py::test_a_gradient_from_before_the_optimizer_is_kept"),
     ("gradients of two leaves share memory", "nn/tensor.py", "wrap(np.array(array))", "wrap(array)",
      "../nn/test_tensor.py::test_gradients_accumulate_and_are_their_own"),
-    ("all groups get the options of the first", "nn/optim/optimizer.py", "self.scalars(self.param_groups[int(index)], t)",
-     "self.scalars(self.param_groups[0], t)", "../nn/test_eager_equals_plan.py::test_clipping_equals_an_eager_loop"),
+    ("all groups get the options of the first", "nn/optim/optimizer.py", "group = self.param_groups[int(index)]\n",
+     "group = self.param_groups[0]\n", "../nn/test_eager_equals_plan.py::test_clipping_equals_an_eager_loop"),
     ("clipping counts gradients of an earlier backward()", "nn/plan.py", "                p._grad_array[...] = 0", "                pass",
      "../nn/test_eager_equals_plan.py::test_clipping_ignores_gradients_that_an_earlier_backward_left"),
-    ("the update comes before clipping", "nn/plan.py", "updates[p][1].after = [clip] if clip else []", "updates[p][1].after = []",
+    ("the update comes before clipping", "nn/plan.py", "update.after = [clip] if clip else []", "update.after = []",
      "../nn/test_eager_equals_plan.py::test_clipping_equals_an_eager_loop"),
     ("statistics: values that a later phase needs no more are overwritten", "nn/schedule.py",
      "end if id(b) in kept else max(last, call.phase)", "max(last, call.phase)",
@@ -136,10 +154,11 @@ MUTATIONS = [  # what, file, text (once in it), its replacement, tests of which 
 ]
 
 def caught(path, text, replacement, tests):
-    """The tests that failed; [] where the mutation was missed."""
+    """The tests that failed; [] where the mutation was missed, or could not be made because the code has changed."""
     original = path.read_text()
     if original.count(text) != 1:
-        raise SystemExit(f"{path.name} must hold {text!r} once, it does {original.count(text)} times")
+        print(f"{path.name} must hold {text!r} once, it does {original.count(text)} times: write the mutation anew", flush=True)
+        return []
     path.write_text(original.replace(text, replacement))
     try:
         failed = []

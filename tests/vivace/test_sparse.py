@@ -143,6 +143,20 @@ def test_several_inputs_and_uses(data, clip):
 
 # --- what is taken
 
+def test_weights_written_by_a_callback_are_trained_on(data):
+    """Packed forms of the weights outlive a step here, so a write in between must be noticed: by the next epoch, and by the next step."""
+    X, y, _ = data
+    halve = lambda t, *_: [p.copy_(p.numpy() / 2) for p in t.model.parameters()]
+    for hook in ("on_epoch_end", "on_batch_end"):
+        found = []
+        for inputs in (X, X.toarray()):
+            model = model_for()
+            trainer = vv.Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters()), seed=3)
+            trainer.fit(inputs, y, epochs=2, callbacks=vv.callbacks.LambdaCallback(**{hook: halve}), verbose=0)
+            found.append(digest(model))
+        assert found[0] == found[1], hook
+
+
 def test_any_form_of_the_same_matrix(data):
     """Other formats, unsorted columns, elements in parts, stored zeros, other dtypes: one result; the matrix stays as it was."""
     X, y, _ = data
