@@ -41,6 +41,15 @@ class Callback:
         """Go on from `state`."""
 
 
+def watchers(callbacks):
+    """fit's `callbacks`, None, one or several, as a list."""
+    found = [] if callbacks is None else list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+    for watcher in found:
+        if not isinstance(watcher, Callback):
+            raise TypeError(f"callbacks must be vivace.callbacks.Callback objects, got {type(watcher).__name__}")
+    return found
+
+
 HOOKS = ("on_train_begin", "on_epoch_begin", "on_batch_end", "on_epoch_end", "on_train_end")
 
 

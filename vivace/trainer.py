@@ -2,6 +2,7 @@
 import threading
 import time
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -301,7 +302,7 @@ class Trainer:
 
     def _watchers(self, callbacks):
         """The callbacks of a fit; after a load, they go on from the states in the file, told apart by class and order."""
-        watchers, states = _callbacks(callbacks), list(self.restored)
+        watchers, states = cb.watchers(callbacks), list(self.restored)
         for watcher in watchers:
             found = next((item for item in states if item[0] == type(watcher).__name__), None)
             if found is not None:
@@ -329,7 +330,10 @@ class Trainer:
             if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
                 raise ValueError("validation_data must be (X, y) or (X, y, sample_weight)")
             try:
-                return arrays, target, weight, self._data(*given, *[None] * (3 - len(given)))
+                held = self._data(*given, *[None] * (3 - len(given)))
+                if not len(held[1]):
+                    raise ValueError("X must have at least one row, got 0")
+                return arrays, target, weight, held
             except (TypeError, ValueError) as error:
                 raise type(error)(f"validation_data: {error}") from error
         if not prepare.real(split) or not 0 <= split < 1:
@@ -513,6 +517,9 @@ class Trainer:
                 store.vectors["data"][...] = kept
                 store.version += 1
 
+    if TYPE_CHECKING:  # io.py gives it
+        def save(self, path): ...
+
     def objective(self, X, y, sample_weight=None, *, l2=0.0, batch_size=None):
         """The loss over X, y as a function of the flat weights, with value_and_grad(flat): see vivace.objective.Objective."""
         from .objective import objective
@@ -587,14 +594,6 @@ def _precision(precision):
         return real_dtype(precision)
     except ValueError:
         raise ValueError(f"precision must be None, 'float32' or 'float64', got {precision!r}") from None
-
-
-def _callbacks(callbacks):
-    watchers = [] if callbacks is None else list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
-    for watcher in watchers:
-        if not isinstance(watcher, cb.Callback):
-            raise TypeError(f"callbacks must be vivace.callbacks.Callback objects, got {type(watcher).__name__}")
-    return watchers
 
 
 __all__ = ["LastRun", "NonFiniteError", "Trainer"]

@@ -381,6 +381,12 @@ def test_an_array_that_could_be_masked_is_taken():
         trainer_of().fit(X, np.ma.masked_array(Y, np.arange(40) == 3), verbose=0)
 
 
+def test_validation_data_without_rows_are_refused():
+    """A score of nothing would be the best there is."""
+    with pytest.raises(ValueError, match="validation_data: X must have at least one row, got 0"):
+        trainer_of().fit(X, Y, validation_data=(X[:0], Y[:0]), verbose=0)
+
+
 def test_what_is_no_schedule_is_refused_before_the_fit():
     model = nn.Linear(5, 3)
     optimizer, other = (optim.SGD(model.parameters(), lr=0.1) for _ in range(2))
