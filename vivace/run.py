@@ -181,9 +181,11 @@ class Run:
 
     def _engine(self, epoch, position, last, seconds):
         spaces, self.latest = self._spaces(epoch), self.plan
-        size = self.team.size
-        if seconds != np.inf:
-            size, seconds = self.team.next(seconds)
+        if seconds == np.inf:
+            size = self.team.rest()
+        else:
+            size, seconds, steps = self.team.next(seconds, position[1] == 0)
+            last = last if steps is None else min(last, position[0] + steps)
         began = time.monotonic()
         place = self.plan.run(spaces, epoch.table, self.rows, self.batch, position, last, size, seconds)
         self.team.ran(place[0] - position[0], time.monotonic() - began)

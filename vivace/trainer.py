@@ -30,7 +30,7 @@ from .order import given_order, order_from
 from .penalty import L2Penalty
 from .progress import Progress
 from .run import Epoch, Interrupts, NonFiniteError, Run, eval_outputs
-from .team import Team
+from .team import team_for
 
 SPLIT_EPOCH = (1 << 32) - 1
 """The permutation that draws the validation rows is that of an epoch no training reaches."""
@@ -39,7 +39,7 @@ PREDICT_ROWS, MOST_PREDICT_ROWS = 512, 8192
 worth a team (WORTH_A_PASS operations): else its threads would meet after every few microseconds, or there would be but one."""
 WORTH_A_PASS = 4e6
 NOT_STATE = {"book", "metrics", "last_epoch", "statistics", "sample", "spare", "_plans", "_traces", "_train_plan", "_order", "_lock",
-             "_door"}
+             "_door", "_team"}
 """Attributes that Trainer._begin makes."""
 SURELY_A_TEAM = 1e9
 """Operations of a step that is not worth measuring on one thread: milliseconds, of which barriers are nothing."""
@@ -123,7 +123,7 @@ class Trainer:
         self.statistics, self.sample = None, None
         self.spare = {}  # room of the last snapshot
         self._plans, self._traces, self._lock = {}, {}, threading.RLock()
-        self._train_plan = self._order = self._door = None
+        self._train_plan = self._order = self._door = self._team = None
 
     def __getstate__(self):
         """For pickle and deepcopy: the state as it is saved; a fit of the copy goes on, its callbacks from where these stand."""
@@ -371,7 +371,7 @@ class Trainer:
         with threads.team(self._threads(), plan.flops(batch), batch) as team, Progress(verbose, first + epochs, rows) as progress, \
                 Interrupts() as interrupts:
             fixed = self.num_threads is not None or threads.forced() is not None
-            team = Team(team, fixed or plan.flops(batch) > SURELY_A_TEAM)
+            self._team = team = team_for(plan, self._team, team, fixed or plan.flops(batch) > SURELY_A_TEAM)
             run = Run(self, plan, spaces, rows, batch, plan.graph.output.shape[1], bool(self.metrics), team, interrupts, moving)
             self.statistics = next((w for w in watchers if isinstance(w, cb.Statistics)), None)
             if self.statistics is not None:
