@@ -221,11 +221,11 @@ static void F(pack_panel)(const REAL *w, ptrdiff_t O, ptrdiff_t I, ptrdiff_t q, 
 }
 
 /* k per block: a group of packed panels stays within an eighth of the second-level cache. Blocks are even, since every one takes C up
-   again. Copying the rows of A as well, block by block, never paid, not even for rows of 16 KiB. */
+   again; an empty sum is one empty block. Copying the rows of A as well, block by block, never paid, not even for rows of 16 KiB. */
 enum { F(depth_most) = 512 };
 INLINE ptrdiff_t F(depth_of)(ptrdiff_t depth) {
     const ptrdiff_t blocks = (depth + F(depth_most) - 1) / F(depth_most);
-    return blocks <= 1 ? depth : ((depth + blocks - 1) / blocks + LANES - 1) / LANES * LANES;
+    return blocks <= 1 ? (depth > 0 ? depth : 1) : ((depth + blocks - 1) / blocks + LANES - 1) / LANES * LANES;
 }
 
 /* --- forward: y = f(x wᵀ + b) for rows lo..hi and outputs o0..o1; packed may be NULL, then panels are packed here, once per call */
