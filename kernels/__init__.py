@@ -11,13 +11,17 @@ from . import contract, reference
 from .contract import ACTIVATIONS, lanes, packed_shape
 from .dispatch import available, get, which
 
-globals().update({name: getattr(get(), name) for name in reference.KERNELS})
-
 
 def __getattr__(name):
     if name == "jit":  # Numba is loaded when it is asked for; ImportError names the extra where it is missing
         return get("numba")
+    if name in reference.KERNELS:  # those of the default, which raises the reason here if it cannot load
+        return globals().setdefault(name, getattr(get(), name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})
 
 
 __all__ = [*reference.KERNELS, "ACTIVATIONS", "available", "contract", "get", "lanes", "packed_shape", "reference", "which"]

@@ -1,8 +1,10 @@
 """Which book and which instruction-set level: chosen once, at import, visibly.
 
-VIVACE_BACKEND=cython|numba|numpy and VIVACE_ISA=baseline|v3|v4 force a choice; one that cannot load raises with the reason.
-Without them the compiled book at the highest level of the CPU is taken.
+VIVACE_BACKEND=cython|numba|numpy and VIVACE_ISA=baseline|v3|v4 force a choice; without them the compiled book at the highest level of
+the CPU is taken. A choice that cannot load raises with the reason where the book is first asked for; the import of the package
+passes, so that the command line can say it in one line.
 """
+import contextlib
 import importlib
 import os
 
@@ -42,7 +44,10 @@ def get(backend=None):
 
     Raises ValueError for another name and ImportError with the reason for a book that cannot load.
     """
-    backend = DEFAULT if backend is None else backend
+    if backend is None:
+        backend = DEFAULT
+        if backend not in BACKENDS:
+            raise ImportError(f"VIVACE_BACKEND must be one of {', '.join(BACKENDS)}, got {backend!r}")
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
     if backend not in _books:
@@ -74,6 +79,5 @@ def _built(level):
 
 
 DEFAULT = os.environ.get("VIVACE_BACKEND") or "cython"
-if DEFAULT not in BACKENDS:
-    raise ImportError(f"VIVACE_BACKEND must be one of {', '.join(BACKENDS)}, got {DEFAULT!r}")
-get()
+with contextlib.suppress(ImportError):  # said again, and then raised, where the book is asked for
+    get()

@@ -4,7 +4,7 @@ Bad input is one line on standard error and exit status 2; Ctrl-C one line and 1
 """
 import sys
 
-from . import cli_predict, cli_train
+from . import cli_predict, cli_train, kernels
 from .cli_options import Parser, Refused, positive
 
 
@@ -12,6 +12,8 @@ def main(argv=None):
     """Run the command line `argv` (default: that of the process); returns the exit status."""
     try:
         args = _parser().parse_args(argv)
+        if not args.version:
+            kernels.get()  # a VIVACE_BACKEND or VIVACE_ISA that cannot load is said before any work
         return args.run(args) or 0
     except SystemExit as done:  # --help, --version
         return done.code or 0

@@ -61,6 +61,28 @@ def test_unknown_names():
     assert error(WHICH, VIVACE_ISA="v5") == "ImportError: VIVACE_ISA must be one of baseline, v3, v4, got 'v5'"
 
 
+@pytest.mark.parametrize("use", ["kernels.get()", "kernels.which()", "kernels.add", "kernels.checks.finite(None)",
+                                 "vivace.nn.Linear(2, 3)(np.ones((1, 2)))"])
+def test_a_choice_that_cannot_load_raises_where_it_is_used(use):
+    """The import passes, so that whoever asks can say it in its own way; every use raises the reason, and not only the first."""
+    code = f"""
+import numpy as np, vivace
+from vivace import kernels
+import vivace.kernels.checks
+for _ in range(2):
+    try:
+        {use}
+    except ImportError as error:
+        print(error)
+print(kernels.get("numpy") is kernels.reference)
+"""
+    assert output(code, VIVACE_ISA="v5").splitlines() == ["VIVACE_ISA must be one of baseline, v3, v4, got 'v5'"] * 2 + ["True"]
+
+
+def test_names_are_listed_before_they_are_used():
+    assert output("from vivace import kernels; print({*kernels.__all__} <= {*dir(kernels)})") == "True"
+
+
 OLD_CPU = """
 import importlib.abc, sys, types
 class Old(importlib.abc.MetaPathFinder):

@@ -1,5 +1,6 @@
 """The command line: what is printed, what is written, how bad input ends."""
 import io
+import os
 import re
 import subprocess
 import sys
@@ -139,6 +140,23 @@ def test_module_and_exit_status_in_a_process(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr == "vivace: there is no file 'data.csv'\n"
+
+
+@pytest.mark.parametrize("words", [["info"], ["train", "iris"], ["predict", "m.vivace", "data.csv"], []])
+@pytest.mark.parametrize("variable, value, of", [("VIVACE_BACKEND", "fortran", "cython, numba, numpy"),
+                                                 ("VIVACE_ISA", "v5", "baseline, v3, v4")])
+def test_a_backend_that_cannot_load_is_one_line(tmp_path, variable, value, of, words):
+    """Before files are looked for; --version answers all the same."""
+    environment = {**{k: v for k, v in os.environ.items() if not k.startswith("VIVACE_")}, variable: value}
+
+    def run_with(*words):
+        return subprocess.run([sys.executable, "-m", "vivace", *words], cwd=tmp_path, env=environment, capture_output=True, text=True,
+                              timeout=120)
+
+    done = run_with(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"vivace: {variable} must be one of {of}, got {value!r}\n"
+    assert run_with("--version").stdout == f"vivace {vv.__version__}\n"
 
 
 @pytest.mark.parametrize("name", datasets.NAMES)
