@@ -36,6 +36,11 @@ def pack(book, w):
     return form
 
 
+def product(a, b, dtype):
+    """a b of whole numbers: every float64 on the way is exact."""
+    return (a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64).astype(dtype)
+
+
 def check_all_products(book, n, i, o, dtype, activation="identity"):
     rng = np.random.default_rng([n, i, o])
     x, w, b, dy = (integers(rng, *shape, dtype=dtype) for shape in ((n, i), (o, i), (o,), (n, o)))
@@ -45,7 +50,7 @@ def check_all_products(book, n, i, o, dtype, activation="identity"):
     padded[:o] = w
     assert (form.transpose(0, 2, 1).reshape(padded.shape) == padded).all(), where
 
-    z = (x.astype(np.int64) @ w.T.astype(np.int64)).astype(dtype)
+    z = product(x, w.T, dtype)
     for bias in (None, b):
         expected = activated(book, activation, z if bias is None else z + bias)
         for packed in (None, form):
@@ -56,14 +61,14 @@ def check_all_products(book, n, i, o, dtype, activation="identity"):
     before = activated(book, activation, x)
     dx, slope = np.full((n, i), np.nan, dtype), np.empty((n, i), dtype)
     book.linear_backward_input(dy, w, before, dx, activation, 0.25)
-    sums = (dy.astype(np.int64) @ w.astype(np.int64)).astype(dtype)
+    sums = product(dy, w, dtype)
     chain(book, activation, before, sums, slope)
     assert (dx == slope).all(), where
 
     if activation == "identity":
         dw, db = np.full((o, i), np.nan, dtype), np.full(o, np.nan, dtype)
         book.linear_backward_weight(x, dy, dw, db)
-        assert (dw == dy.astype(np.int64).T @ x.astype(np.int64)).all(), where
+        assert (dw == product(dy.T, x, dtype)).all(), where
         assert (db == dy.astype(np.int64).sum(axis=0)).all(), where
         alone = np.full_like(dw, np.nan), np.full_like(db, np.nan)
         book.linear_backward_weight(x, dy, alone[0], None)
@@ -96,6 +101,26 @@ def test_epilogues(book, dtype, activation):
     """A fused activation equals the product followed by the activation's own kernel, bit for bit."""
     for n, i, o in sample_of_pairs()[::7]:
         check_all_products(book, n, i, o, dtype, activation)
+
+
+NARROW = [(n, i, o) for i, o in ((1, 2), (3, 40), (7, 65), (15, 33), (16, 130), (17, 64), (33, 100), (47, 129), (48, 90))
+          for n in (1, 64, 127, 128, 129, 255, 256, 257, 300)]
+"""Few inputs and more outputs, whose gradient of the weight is computed the other way round."""
+
+JOINED = [(n, i, o) for n in (*range(129, 301, 9), 256, 257, 384, 385) for i, o in ((70, 20), (18, 19))]
+"""Two to four chunks of rows."""
+
+LARGE = [(300, 1030, 70), (129, 2100, 40), (1000, 530, 150), (1030, 270, 20), (64, 1025, 21), (65, 4096, 17), (80, 1100, 700),
+         (63, 1024, 5)]
+"""x beyond a mebibyte, whose panels are copied for 16, more or all outputs, or too long for it; rows of w a page apart, for rows of dy
+enough that a block of them is copied, or one too few."""
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_of_special_shapes(book, dtype):
+    """Shapes for which a product goes another way."""
+    for n, i, o in NARROW + JOINED + LARGE:
+        check_all_products(book, n, i, o, dtype)
 
 
 @pytest.mark.slow
@@ -220,10 +245,11 @@ def tree(parts):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_chunk_tree(level, level_books, dtype):
+@pytest.mark.parametrize("shape", [(19, 17), (5, 33)])
+def test_chunk_tree(level, level_books, dtype, shape):
     """dw and db are chunks of 128 rows, each the kernel's own result for those rows, joined by the binary tree; N = 1..700."""
     book, rng = level_books[level], np.random.default_rng(3)
-    i, o = 19, 17
+    i, o = shape
     every_x, every_dy = rng.normal(size=(700, i)).astype(dtype), rng.normal(size=(700, o)).astype(dtype)
 
     def gradients(rows):
