@@ -135,7 +135,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         return "softmax" if self._multiclass() else "logistic"
 
     def _loss(self):
-        return losses.of_classes(self.out_activation_ == "softmax", self.n_outputs_, self.label_smoothing)
+        return losses.of_classes(self.out_activation_ == "softmax", self.label_smoothing)
 
     def _constant(self, target, weight):
         return None

@@ -3,44 +3,52 @@ import numpy as np
 
 from .. import nn
 from ..nn.losses import Loss
+from ..nn.recorder import Buffer
 
 
 class _Rows:
-    """A loss operation whose rows are multiplied with a factor, and whose values, not gradients, end at `most`."""
+    """A loss operation whose rows are multiplied with a factor. eps: its values, not gradients, are those of probabilities in eps..1 - eps.
 
-    def __init__(self, operation, factor, most):
-        self.operation, self.factor, self.most, self.mean = operation, factor, most, operation.mean
+    Those of yes-or-no outputs then come from 1 - p, whose rounding is seen in the sum where a network is sure and wrong.
+    """
+
+    def __init__(self, operation, factor, eps, binary):
+        self.operation, self.factor, self.eps, self.binary, self.mean = operation, factor, eps, binary, operation.mean
 
     def rows(self, k, z, t, w, l, dz):
         self.operation.rows(k, z, t, w, l, dz)
+        if self.eps is not None and self.binary:
+            p = np.empty_like(z) if isinstance(z, np.ndarray) else Buffer(z.shape)
+            k.sigmoid_forward(z, p)
+            k.hardtanh_forward(p, p, self.eps, 1 - self.eps)
+            k.binary_cross_entropy(p, t, w, l, None, self.mean)
+        elif self.eps is not None:
+            k.hardtanh_forward(l, l, 0.0, -float(np.log(self.eps)))
         if self.factor != 1.0:
             k.scale(l, l, self.factor, 0.0)
             if dz is not None:
                 k.scale(dz, dz, self.factor, 0.0)
-        if self.most is not None:  # min(l, most) = most - max(most - l, 0)
-            k.scale(l, l, -1.0, self.most)
-            k.relu_forward(l, l)
-            k.scale(l, l, -1.0, self.most)
 
 
 class AsSklearn(Loss):
     """factor * `loss`, its mean over the outputs of a row turned into their sum (`sums`). Value and gradient belong together.
 
-    clips: a row's value is at most -log(eps), as scikit-learn's, which clips probabilities at eps of their type; the gradient is not.
+    clips: values are computed as scikit-learn's, which clips probabilities at eps of their type; the gradient is not.
     """
 
     def __init__(self, loss, factor=1.0, sums=True, clips=False):
         super().__init__()
-        self.loss, self.factor, self.sums, self.clips, self.outputs, self.most = loss, float(factor), sums, clips, 1, None
+        self.loss, self.factor, self.sums, self.clips, self.outputs, self.eps = loss, float(factor), sums, clips, 1, None
         self.link, self.threshold, self.from_logits = loss.link, loss.threshold, True
 
     def source(self, z):
         self.outputs = z.shape[1]
-        self.most = -float(np.log(np.finfo(z.dtype).eps)) if self.clips else None
+        self.eps = float(np.finfo(z.dtype).eps) if self.clips else None
         return self.loss.source(z)
 
     def operation(self, labels, logits):
-        return _Rows(self.loss.operation(labels, logits), self.factor * (self.outputs if self.sums else 1), self.most)
+        factor = self.factor * (self.outputs if self.sums else 1)
+        return _Rows(self.loss.operation(labels, logits), factor, self.eps, self.loss.binary)
 
     def target(self, target, outputs, dtype):
         return self.loss.target(target, outputs, dtype)
@@ -52,11 +60,11 @@ class AsSklearn(Loss):
         return {"loss": type(self.loss).__name__, "factor": self.factor, "clips": self.clips, **self.loss.config()}
 
 
-def of_classes(multiclass, outputs, label_smoothing):
+def of_classes(multiclass, label_smoothing):
     """Cross-entropy of classes, or of each of several yes-or-no outputs (whose targets the estimator smooths)."""
     if multiclass:
         return AsSklearn(nn.CrossEntropyLoss(label_smoothing=label_smoothing), sums=False, clips=not label_smoothing)
-    return AsSklearn(nn.BCEWithLogitsLoss(), clips=outputs == 1 and not label_smoothing)
+    return AsSklearn(nn.BCEWithLogitsLoss(), clips=not label_smoothing)
 
 
 REAL = {"squared_error": ("MSELoss", 0.5, {}), "absolute_error": ("L1Loss", 1.0, {}), "huber": ("HuberLoss", 1.0, {}),

@@ -64,6 +64,35 @@ def test_epochs(name, setting):
         np.testing.assert_allclose(b.predict(X), a.predict(X), rtol=1e-6, atol=1e-9)
 
 
+WHOLE = {"digits": ("MLPClassifier", load_digits()), "iris": ("MLPClassifier", load_iris()),
+         "breast_cancer": ("MLPClassifier", load_breast_cancer()), "diabetes": ("MLPRegressor", load_diabetes())}
+
+
+@pytest.mark.parametrize("scaled", [False, True], ids=["as it is", "scaled"])
+@pytest.mark.parametrize("setting", ["adam", "momentum", "nesterov", "invscaling", "adaptive"])
+@pytest.mark.parametrize("name", WHOLE)
+def test_curves_of_whole_data_sets(name, setting, scaled):
+    """Defaults but for the solver. Unscaled breast_cancer makes a net that is sure and wrong: the loss is that of rounded 1 - p."""
+    kind, loaded = WHOLE[name]
+    options = {"adam": {}, "adaptive": {"solver": "sgd", "learning_rate": "adaptive"},
+               "invscaling": {"solver": "sgd", "learning_rate": "invscaling"}}.get(setting, SETTINGS[setting])
+    y = scale(loaded.target.astype(float)) if scaled and kind == "MLPRegressor" else loaded.target
+    a, b = both(kind, scale(loaded.data) if scaled else loaded.data, y, hidden_layer_sizes=(100,), **options)
+    assert a.n_iter_ == b.n_iter_
+    np.testing.assert_allclose(b.loss_curve_, a.loss_curve_, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_lbfgs_by_its_defaults(name):
+    kind, loaded = WHOLE[name]
+    y = scale(loaded.target.astype(float)) if kind == "MLPRegressor" else loaded.target
+    a, b = both(kind, scale(loaded.data), y, solver="lbfgs", hidden_layer_sizes=(100,))
+    assert a.n_iter_ == b.n_iter_
+    np.testing.assert_allclose(b.loss_, a.loss_, rtol=1e-8)
+    for p, q in zip(a.coefs_, b.coefs_):
+        np.testing.assert_allclose(q, p, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", DATA)
 def test_lbfgs(name):
     kind, X, y = DATA[name]
@@ -83,10 +112,11 @@ def test_sample_weight(name, early):
     same(*both(kind, X, y, dict(sample_weight=weight), early_stopping=early, batch_size=32))
 
 
-def test_losses_that_saturate_end_where_scikit_learn_ends_them():
-    _, X, y = DATA["digits"]
+@pytest.mark.parametrize("name", ["digits", "breast_cancer", "multilabel"])
+def test_losses_that_saturate_end_where_scikit_learn_ends_them(name):
+    X, y = make_multilabel_classification(n_samples=300, n_classes=4, random_state=0) if name == "multilabel" else DATA[name][1:]
     a, b = both("MLPClassifier", 60 * X, y, max_iter=3)
-    assert max(a.loss_curve_) > 5
+    assert max(a.loss_curve_) > (5 if name != "breast_cancer" else 1)
     same(a, b)
 
 
