@@ -19,6 +19,11 @@ class History:
     def append(self, logs):
         """Add one epoch from a dict name -> number."""
         values = {str(name): float(value) for name, value in logs.items()}
+        if values.keys() == self.history.keys():
+            for name, value in values.items():
+                self.history[name].append(value)
+            self.epoch.append(len(self.epoch))
+            return
         for name in values:
             self.history.setdefault(name, [math.nan] * len(self.epoch))
         for name, column in self.history.items():

@@ -1,6 +1,8 @@
 """The order of rows that a user gives in place of a shuffle."""
 import numpy as np
 
+from .kernels.checks import labels_within
+
 
 def given_order(shuffle, rows):
     """fit's `shuffle`: None to shuffle, an array (rows,) that gives the order of every epoch, or a function of the epoch."""
@@ -18,7 +20,7 @@ def given_order(shuffle, rows):
 def order_from(function, epoch, rows):
     """The order that a user's function gives for `epoch`."""
     order = np.asarray(function(epoch))
-    if order.dtype.kind not in "iu" or order.shape != (rows,) or order.min() < 0 or order.max() >= rows:
+    if order.dtype.kind not in "iu" or order.shape != (rows,) or not labels_within(order, rows):
         raise ValueError(f"shuffle must give {rows} row numbers in 0..{rows - 1}, got an array of shape {order.shape} and dtype "
                          f"{order.dtype} for epoch {epoch}")
     return np.ascontiguousarray(order, np.int64)

@@ -15,7 +15,7 @@ class L2Penalty:
     def __init__(self, alpha, optimizer):
         if not prepare.real(alpha) or alpha < 0:
             raise ValueError(f"l2_penalty must be a finite number >= 0, got {alpha!r}")
-        self.alpha, self.groups, self.params = float(alpha), [], []
+        self.alpha, self.groups, self.params, self._found = float(alpha), [], [], (None, ())
         for index, group in enumerate(optimizer.param_groups):
             kinds = {p.ndim == 2 for p in group["params"]}
             if kinds == {True}:
@@ -27,17 +27,20 @@ class L2Penalty:
         if "weight_decay" not in optimizer.defaults:
             raise ValueError(f"l2_penalty needs an optimizer with weight_decay, got {type(optimizer).__name__}")
 
-    def fill(self, table, columns, masses):
-        """Add alpha / masses to the weight decay of the steps of `table`; masses (steps,): each batch's sum of row weights."""
-        for name, column in columns.items():
-            index, _, scalar = name.partition("/")
-            if scalar.endswith("/weight_decay") and int(index) in self.groups:
-                table[:, column] += self.alpha * _inverse(masses)
+    def fill(self, table, columns, per_row):
+        """Add alpha * per_row to the weight decay of the steps of `table`; per_row (steps,): inverse() of their batches' masses."""
+        if self._found[0] is not columns:
+            names = [(name.partition("/"), column) for name, column in columns.items()]
+            self._found = columns, [column for (index, _, scalar), column in names
+                                    if scalar.endswith("/weight_decay") and int(index) in self.groups]
+        for column in self._found[1]:
+            table[:, column] += self.alpha * per_row
 
-    def values(self, squares, masses):
+    def values(self, squares, per_row):
         """The penalty of each step (steps,) from the sums of squares before it."""
-        return 0.5 * self.alpha * squares * _inverse(masses)
+        return 0.5 * self.alpha * squares * per_row
 
 
-def _inverse(masses):
+def inverse(masses):
+    """1 / masses (steps,), the sums of batches' row weights; 0 for a batch that has none."""
     return np.divide(1.0, masses, out=np.zeros_like(masses), where=masses != 0)

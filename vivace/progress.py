@@ -31,10 +31,14 @@ class Progress:
     def __exit__(self, *_):
         self.close()
 
+    def due(self):
+        """Whether update() would draw: ask before computing what it shows."""
+        return self.verbose == 1 and time.monotonic() - self.shown >= REFRESH
+
     def update(self, epoch, done_rows, loss=None):
         """`done_rows` of epoch `epoch` are done, with mean loss so far `loss`. Cheap when called often."""
-        if self.verbose == 1 and (now := time.monotonic()) - self.shown >= REFRESH:
-            self.shown = now
+        if self.due():
+            self.shown = time.monotonic()
             self._show(epoch, epoch * self.samples + done_rows, [] if loss is None else scores({"loss": loss}))
 
     def end_epoch(self, epoch, logs):

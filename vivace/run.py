@@ -10,6 +10,7 @@ from .kernels import record as R
 from .measure import layer_of
 from .nn.mixup import shares
 from .nn.own import own_names
+from .penalty import inverse
 from .prepare import finite
 from .team import SLICE
 
@@ -104,17 +105,24 @@ class Epoch:
         self.table = np.zeros((self.steps, max(len(run.plan.columns), 1)))
         self.begun, self.options = 0, None  # how often a schedule had stepped when the epoch began, and what it says for its steps
         self.penalty, self.squares = run.trainer.penalty, np.zeros((self.steps, 1))
-        self.counts = np.full(self.steps, float(run.batch))
-        self.counts[-1] = run.rows - (self.steps - 1) * run.batch
-        self.masses = self.counts
+        self.counts, self.masses, self.per_row = run.counts, run.counts, run.per_row
         if self.penalty is not None and (weight := run.spaces[R.WEIGHT]) is not None:
             self.masses = np.add.reduceat(weight[order].astype(np.float64), np.arange(0, run.rows, run.batch))
+            self.per_row = inverse(self.masses)
+
+    def kept(self, done, batch):
+        """What is saved of an epoch of which `done` steps are done."""
+        result = np.empty((done, 3))
+        result[:, :2], result[:, 2:] = self.result[:done], self.squares[:done]
+        return {"rows": len(self.order), "batch": batch, "result": result,
+                "output": None if self.output is None else self.output[:done * batch],
+                "norms": None if self.norms is None else self.norms[:done]}
 
     def mean_loss(self, done):
         """Mean loss over the rows (by weight) of the first `done` steps, with the penalty of each step."""
         total, weight = self.result[:done].sum(axis=0)
         if self.penalty is not None:
-            total += self.penalty.values(self.squares[:done, 0], self.masses[:done]) @ self.masses[:done]
+            total += self.penalty.values(self.squares[:done, 0], self.per_row[:done]) @ self.masses[:done]
         return total / weight if weight != 0 else 0.0
 
 
@@ -122,13 +130,17 @@ class Run:
     """A fit in progress: `go` runs steps of an epoch; it leaves the trainer's model, counters and optimizer in step with each other."""
 
     def __init__(self, trainer, plan, spaces, rows, batch, outputs, emits, team, interrupts, moving=None):
-        self.trainer, self.plan, self.spaces, self.rows, self.batch = trainer, plan, spaces, rows, batch
+        self.trainer, self.plan, self.rows, self.batch = trainer, plan, rows, batch
+        self.spaces = {**spaces, **trainer.optimizer.spaces()}
         self.outputs, self.emits, self.team, self.moving = outputs, emits, team, moving
         self.store = plan.store
         self.measure, self.latest = None, plan  # what records statistics, if asked for; the plan of the last step
         self.interrupts, self.snapshots, self.version = interrupts, Snapshots(trainer, plan.store), plan.store.version
         updating = [c for c in plan.calls if not c.chained and any(t and t.name.endswith("_update") for t in (c, *c.then))]
         self.update_phase = min((c.phase for c in updating), default=0)
+        self.counts = np.full(-(-rows // batch), float(batch))  # rows of each batch
+        self.counts[-1] = rows - (len(self.counts) - 1) * batch
+        self.per_row = inverse(self.counts)
 
     def go(self, epoch, start, stop, seconds, slice_steps=None):
         """Run steps start..stop of `epoch` until `seconds` are over; yields the next step after every slice of at most 100 ms."""
@@ -168,8 +180,8 @@ class Run:
                 return
 
     def _spaces(self, epoch):
-        spaces = {**self.spaces, **self.trainer.optimizer.spaces(), R.ORDER: epoch.order, R.RESULT: epoch.result, R.OUTPUT: epoch.output,
-                  R.NORMS: epoch.norms, R.SQUARES: epoch.squares}
+        spaces = {**self.spaces, R.ORDER: epoch.order, R.RESULT: epoch.result, R.OUTPUT: epoch.output, R.NORMS: epoch.norms,
+                  R.SQUARES: epoch.squares}
         if self.trainer.ema_decay is not None:
             spaces[R.AVERAGE] = self.store.vector("ema")
         return spaces
@@ -221,7 +233,7 @@ class Run:
         if "ema" in columns:  # the average begins as the weights after the first update
             table[:, columns["ema"]] = np.where(trainer.step + np.arange(len(table)) == 0, 0.0, trainer.ema_decay)
         if epoch.penalty is not None:
-            epoch.penalty.fill(table, columns, epoch.masses[first:stop])
+            epoch.penalty.fill(table, columns, epoch.per_row[first:stop])
         if "step" in columns:
             table[:, columns["step"]] = trainer.step + np.arange(len(table))
         if "mixup" in columns:

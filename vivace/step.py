@@ -8,6 +8,7 @@ from .kernels import record as R
 from .kernels.checks import finite
 from .nn.mixup import shares
 from .nn.plan import Data
+from .penalty import inverse
 from .run import NonFiniteError
 
 AHEAD = 64
@@ -118,8 +119,8 @@ class Step:
         trainer, plan, spaces = self.trainer, self.plan, self.spaces
         plan.enter()
         if trainer.penalty is not None:  # its decay depends on the batch, for which the table was made anew
-            masses = np.array([float(rows) if weight is None else weight.sum(dtype=np.float64)])
-            trainer.penalty.fill(self.table[self.row:self.row + 1], plan.columns, masses)
+            per_row = inverse(np.array([float(rows) if weight is None else weight.sum(dtype=np.float64)]))
+            trainer.penalty.fill(self.table[self.row:self.row + 1], plan.columns, per_row)
         held = {**prepare.input_spaces(arrays, R.INPUT_ROWS), R.TARGET_ROWS: target, R.WEIGHT_ROWS: weight}
         for space, array in held.items():
             spaces[space] = array
@@ -138,7 +139,7 @@ class Step:
         store.version += 1
         total, mass = self.result[0].tolist()
         value = total / mass if mass else 0.0
-        return value if trainer.penalty is None else value + float(trainer.penalty.values(self.squares[:, 0], masses)[0])
+        return value if trainer.penalty is None else value + float(trainer.penalty.values(self.squares[:, 0], per_row)[0])
 
     def _launch(self, table, rows):
         plan, flops = self.plan, self.flops * rows

@@ -411,7 +411,8 @@ class Trainer:
         try:
             for done in run.go(epoch, start, epoch.steps, deadline - began, 1 if per_batch or by_step and not ahead else None):
                 self._keep(epoch, run, done)
-                progress.update(self.epoch, min(done * run.batch, run.rows), epoch.mean_loss(done))
+                if progress.due():
+                    progress.update(self.epoch, min(done * run.batch, run.rows), epoch.mean_loss(done))
                 if ahead:
                     self.scheduler.advance(done - before)
                 elif by_step:
@@ -438,10 +439,7 @@ class Trainer:
     def _keep(self, epoch, run, done):
         """Where the epoch stands: part of the state that is saved. An epoch whose end is not yet written down stands at its last step."""
         self.position = done
-        self.partial = None if not done else {
-            "rows": run.rows, "batch": run.batch, "result": np.hstack([epoch.result[:done], epoch.squares[:done]]),
-            "output": None if epoch.output is None else epoch.output[:done * run.batch],
-            "norms": None if epoch.norms is None else epoch.norms[:done]}
+        self.partial = epoch.kept(done, run.batch) if done else None
 
     def _resume(self, epoch, run):
         """The step at which the epoch begins: that of an epoch which was cut short, if it was one of these rows and batches."""

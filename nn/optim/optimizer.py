@@ -17,6 +17,9 @@ _CONSTANTS = (int, float, str, tuple, np.generic, type(None))
 AHEAD = 64
 """Steps whose scalars an eager step computes at once: for one step alone NumPy's calls cost more than a small layer."""
 
+MOST_ROWS = 4096
+"""Steps whose scalars a run keeps ready, at most, beyond those it asks for."""
+
 
 class Optimizer:
     """Base. A subclass names its kernel and states, and gives the kernel's scalars for a step.
@@ -53,6 +56,7 @@ class Optimizer:
         self._id = f"{type(self).__name__}{next(_ids)}"
         self._views = {}  # parameter -> what step() hands to the kernel, while it stays where it is
         self._ahead = {}  # index of a group -> its options, and the scalars of the steps from one on
+        self._rows = None  # what fill() computed last: columns, options, their places, first step, rows of a table
 
     def __getstate__(self):
         """For pickle and deepcopy: states with the parameters that they belong to, instead of places in a store."""
@@ -199,7 +203,26 @@ class Optimizer:
 
     def fill(self, table, columns, done, ahead=None):
         """Write the scalars of the next len(table) steps into a plan's table; `done` steps ran since the plan was made. ahead: for each
-        group {option: array, one value a step} of what a schedule changes on the way."""
+        group {option: array, one value a step} of what a schedule changes on the way.
+
+        Without a schedule the rows of further steps are computed too, more each time they run out: a short epoch costs a copy of some.
+        """
+        if ahead:
+            self._write(table, columns, done, ahead)
+            return
+        steps = len(table)
+        held_columns, options, places, first, rows = self._rows or (None, None, None, 0, ())
+        same = held_columns is columns and self.param_groups == options
+        if not (same and first <= done and done + steps <= first + len(rows)):
+            rows = np.zeros((max(steps, min(2 * len(rows), MOST_ROWS)) if same else steps, table.shape[1]))
+            self._write(rows, columns, done)
+            places = [column for name, column in columns.items() if name.count("/") == 2]
+            places = slice(None) if len(places) == table.shape[1] else places
+            first, self._rows = done, (columns, self.options(), places, done, rows)
+        table[:, places] = rows[done - first:done - first + steps, places]
+
+    def _write(self, table, columns, done, ahead=None):
+        """fill(), computed anew."""
         cached = {}
         for name, column in columns.items():
             if name.startswith("layer/"):

@@ -196,7 +196,7 @@ class MLP(Weights, BaseEstimator):
             self._best_state = self._best_state or self._network.model.state_dict()
             if self.scoring not in (None, "loss"):
                 self._scorer = check_scoring(self, self.scoring)
-        rules = Rules(self, rows, held, self._constant(target, weight), incremental)
+        rules = Rules(self, rows, held, weight is not None, self._constant(target, weight), incremental)
         self.n_iter_ = 0
         self._guarded(lambda: trainer.fit(
             X, self._smoothed(target), epochs=1 if incremental else self.max_iter, batch_size=min(batch, rows), sample_weight=weight,

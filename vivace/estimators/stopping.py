@@ -35,15 +35,16 @@ class Rules(callbacks.Callback):
     incremental: partial_fit, which stops after its epoch whatever happens.
     """
 
-    def __init__(self, estimator, rows, validation, constant, incremental):
+    def __init__(self, estimator, rows, validation, weighted, constant, incremental):
         self.e, self.rows, self.validation, self.constant, self.incremental = estimator, rows, validation, constant, incremental
+        self.plain = not weighted and constant is None
         self.stopped = False
 
     def on_epoch_end(self, trainer, epoch, logs):
         e = self.e
         e.n_iter_ += 1
         e.t_ += self.rows
-        e.loss_ = self.loss(trainer.last_epoch)
+        e.loss_ = logs["loss"] if self.plain else self.loss(trainer.last_epoch)
         e.loss_curve_.append(e.loss_)
         if e.verbose and not isinstance(e.verbose, str):
             print(f"Iteration {e.n_iter_}, loss = {e.loss_:.8f}")
@@ -55,11 +56,11 @@ class Rules(callbacks.Callback):
             self.no_improvement(trainer)
 
     def loss(self, epoch):
-        """Mean over the epoch's rows of each batch's loss, the penalty included."""
+        """Mean over the epoch's rows of each batch's loss, the penalty included: without row weights that of the logs."""
         total, mass = epoch.result.T
         batch = np.divide(total, mass, out=np.zeros_like(total), where=mass != 0)
         if epoch.penalty is not None:
-            batch += epoch.penalty.values(epoch.squares[:, 0], epoch.masses)
+            batch += epoch.penalty.values(epoch.squares[:, 0], epoch.per_row)
         if self.constant is not None:
             terms, weight = self.constant
             starts = np.arange(0, self.rows, len(epoch.order) if len(batch) == 1 else int(epoch.counts[0]))
