@@ -16,7 +16,7 @@ from .. import threads
 from ..nn import Module, no_grad
 from ..trainer import NonFiniteError, Trainer
 from . import lbfgs, solvers
-from .network import Network
+from .network import NAMES, Network
 from .stopping import Rules, Validation
 from .weights import Weights
 
@@ -32,8 +32,8 @@ class MLP(Weights, BaseEstimator):
 
     _parameter_constraints = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [str, list, tuple, Module, type],
-        "solver": [str, callable],
+        "activation": [StrOptions(set(NAMES)), list, tuple, Module, type],
+        "solver": [StrOptions(solvers.NAMES), callable],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), callable],

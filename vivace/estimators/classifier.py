@@ -48,6 +48,7 @@ class MLPClassifier(ClassifierMixin, MLP):
     _parameter_constraints = {**MLP._parameter_constraints, "class_weight": [StrOptions({"balanced"}), dict, list, None],
                               "label_smoothing": [Interval(Real, 0, 1, closed="both")]}
     _numeric, _stratifies = False, True
+    loss = "log_loss"
 
     def __init__(self, hidden_layer_sizes=(100,), activation="relu", *, solver="adam", alpha=0.0001,
                  batch_size="auto", learning_rate="constant", learning_rate_init=0.001, power_t=0.5,

@@ -1,6 +1,7 @@
 """The network of an estimator: its modules, and scikit-learn's way of drawing the first weights."""
 import copy
 import inspect
+import re
 
 import numpy as np
 
@@ -37,15 +38,28 @@ def activation(value):
         return copy.deepcopy(value)
     if inspect.isclass(value) and issubclass(value, nn.Module):
         return value()
-    names = ACTIVATIONS | {_snake(n): c for n, c in vars(table).items() if inspect.isclass(c) and issubclass(c, nn.Module)}
-    if value not in names:
-        raise ValueError(f"activation must be a Module or one of {', '.join(sorted(names))}, got {value!r}")
-    return names[value]()
+    if value not in NAMES:
+        raise ValueError(f"activation must be a Module or one of {', '.join(sorted(NAMES))}, got {value!r}")
+    return NAMES[value]()
 
 
 def _snake(name):
-    words = {"ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu", "GELU": "gelu", "SiLU": "silu", "PReLU": "prelu", "SELU": "selu"}
-    return words.get(name, "".join("_" + c.lower() if c.isupper() and i else c.lower() for i, c in enumerate(name)))
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.replace("ReLU", "Relu").replace("SiLU", "Silu")).lower()
+
+
+def _by_name():
+    """Activations that need no options and keep the width, under their names."""
+    found = {}
+    for name, kind in vars(table).items():
+        if inspect.isclass(kind) and issubclass(kind, nn.Module) and kind.__module__ == table.__name__ and name[0] != "_":
+            options = list(inspect.signature(kind.__init__).parameters.values())[1:]
+            if kind is not nn.GLU and all(o.default is not o.empty or o.kind in (o.VAR_POSITIONAL, o.VAR_KEYWORD) for o in options):
+                found[_snake(name)] = kind
+    return found
+
+
+NAMES = ACTIVATIONS | _by_name()
+"""Every activation by name."""
 
 
 def normalisation(name, width, dtype):
@@ -68,6 +82,8 @@ class Network:
             if norm:
                 parts.append(normalisation(norm, sizes[i + 1], dtype))
             parts.append(activation(kinds[i]))
+            if list(parts[-1].parameters()):  # a slope that is learned
+                parts[-1].to(dtype)
             if rates[i]:
                 parts.append(nn.Dropout(rates[i]))
             blocks.append(parts)

@@ -5,6 +5,9 @@ import numpy as np
 
 from ..nn import optim
 
+NAMES = {"adam", "sgd", "lbfgs"} | set(optim.TABLE) | {name.lower() for name in optim.TABLE}
+"""Solvers by name: scikit-learn's three, and the optimizers by their classes' names, also in small letters."""
+
 
 class _Rate:
     """The current learning rate under scikit-learn's name."""
@@ -61,13 +64,8 @@ def make(estimator, model):
 
 
 def named(solver):
-    """The optimizer class of a name, in any case; a class or function of groups is taken as it is."""
-    if not isinstance(solver, str):
-        return solver
-    known = {name.lower(): kind for name, kind in optim.TABLE.items()}
-    if solver.lower() not in known:
-        raise ValueError(f"solver must be 'adam', 'sgd', 'lbfgs', an optimizer class or one of {', '.join(sorted(known))}, got {solver!r}")
-    return known[solver.lower()]
+    """The optimizer class of a name; a class or function of groups is taken as it is."""
+    return {name.lower(): kind for name, kind in optim.TABLE.items()}[solver.lower()] if isinstance(solver, str) else solver
 
 
 class Shuffles:
