@@ -56,7 +56,9 @@ def make(estimator, model):
     if e.solver == "lbfgs":
         return optim.SGD(groups)  # holds the parameters; scipy makes the steps
     kind = named(e.solver)
-    takes = inspect.signature(kind).parameters
+    if getattr(getattr(kind, "func", kind), "whole", False):  # it works on one vector, and finds the length of a step by itself
+        return kind(list(model.parameters()))
+    takes = inspect.signature(kind).parameters.keys() - getattr(kind, "keywords", {}).keys()  # what a partial fixes stays
     options = {"lr": e.learning_rate_init} if "lr" in takes else {}
     if "weight_decay" in takes and e.weight_decay is not None:
         options["weight_decay"] = e.weight_decay

@@ -37,7 +37,7 @@ class Rules(callbacks.Callback):
 
     def __init__(self, estimator, rows, validation, weighted, constant, incremental):
         self.e, self.rows, self.validation, self.constant, self.incremental = estimator, rows, validation, constant, incremental
-        self.plain = not weighted and constant is None
+        self.plain = estimator._optimizer.whole or (not weighted and constant is None)
         self.stopped = False
 
     def on_epoch_end(self, trainer, epoch, logs):

@@ -1,5 +1,4 @@
-"""What the estimators have beyond scikit-learn's, and how they live in its pipelines."""
-import copy
+"""What the estimators have beyond scikit-learn's."""
 import functools
 import os
 import pickle
@@ -7,24 +6,18 @@ import signal
 import subprocess
 import sys
 
-import joblib
 import numpy as np
 import pytest
-import sklearn
 from sklearn.base import clone
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_iris
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.inspection import permutation_importance
-from sklearn.model_selection import GridSearchCV, HalvingRandomSearchCV, cross_validate
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler, scale
+from sklearn.metrics import log_loss
+from sklearn.preprocessing import scale
 from sklearn.utils.class_weight import compute_sample_weight
 
 import vivace as vv
 from vivace import nn, optim
-from vivace.estimators import LossCurveDisplay, MLPClassifier, MLPRegressor
+from vivace.estimators import MLPClassifier, MLPRegressor
+from vivace.estimators.solvers import NAMES
 from vivace.objective import Objective
 from vivace.optim import lr_scheduler
 
@@ -165,95 +158,71 @@ def test_without_scikit_learn_the_extra_is_named():
     assert "vivace[sklearn]" in out
 
 
-# --- pipelines
+# --- solvers, schedules and networks
 
-def test_copies_train_on_as_the_original(tmp_path):
-    model = classifier(solver="sgd", learning_rate="invscaling").fit(X, Y)
-    joblib.dump(model, tmp_path / "model")
-    for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model), joblib.load(tmp_path / "model")):
-        np.testing.assert_array_equal(other.predict_proba(X), model.predict_proba(X))
-        assert other.history_["loss"] == model.history_["loss"]
-        np.testing.assert_array_equal(other.partial_fit(X, Y).coefs_[0], copy.deepcopy(model).partial_fit(X, Y).coefs_[0])
+@pytest.mark.parametrize("name", sorted({name for name in NAMES if name.islower()} - {"lbfgs"}))
+def test_every_named_solver_learns(name):
+    rate = {"sgd": 0.1, "adadelta": 1.0, "adagrad": 0.05, "radam": 0.05}.get(name, 0.01)
+    model = classifier(solver=name, learning_rate_init=rate, max_iter=60).fit(X, Y)
+    assert model.loss_ < 0.6 * model.loss_curve_[0]
 
 
-@pytest.mark.parametrize("backend", ["threading", "loky"])
-def test_searches(backend):
-    grid = {"alpha": [1e-4, 1e-2], "hidden_layer_sizes": [(4,), (8,)]}
-    serial = GridSearchCV(classifier(), grid, cv=2).fit(X, Y)
-    with joblib.parallel_backend(backend, n_jobs=2):
-        parallel = GridSearchCV(classifier(), grid, cv=2).fit(X, Y)
-    np.testing.assert_array_equal(serial.cv_results_["mean_test_score"], parallel.cv_results_["mean_test_score"])
+@pytest.mark.parametrize("solver", [optim.LBFGS, functools.partial(optim.LevenbergMarquardt, damping=0.1)], ids=["LBFGS", "LM"])
+def test_solvers_on_all_rows_at_once(solver):
+    model = regressor(solver=solver, loss=nn.MSELoss(), max_iter=15).fit(XR, YR)
+    assert model.loss_ < 0.6 * model.loss_curve_[0] and model.n_iter_ == len(model.loss_curve_)
 
 
-def test_other_tools():
-    HalvingRandomSearchCV(classifier(max_iter=5), {"alpha": np.logspace(-5, 0, 50)}, random_state=0, cv=2).fit(X, Y)
-    assert CalibratedClassifierCV(classifier(), cv=2).fit(X, Y).score(X, Y) > 0.8
-    assert permutation_importance(classifier().fit(X, Y), X, Y, n_repeats=2, random_state=0).importances_mean.max() > 0.1
-    assert "MLPClassifier" in classifier().fit(X, Y)._repr_html_()
+def test_what_a_partial_fixes_stays():
+    model = classifier(solver=functools.partial(optim.SGD, lr=0.5, weight_decay=0.25), weight_decay=0.1, max_iter=1).fit(X, Y)
+    group = model.trainer_.optimizer.param_groups[0]
+    assert (group["lr"], group["weight_decay"]) == (0.5, 0.25)
 
 
-def test_frames_and_names():
-    pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame(X, columns=list("abcd"))
-    columns = ColumnTransformer([("scale", StandardScaler(), ["a", "b"])], remainder="passthrough").set_output(transform="pandas")
-    pipe = make_pipeline(columns, classifier(early_stopping=True, scoring="accuracy")).fit(frame, Y)
-    assert pipe.score(frame, Y) > 0.8 and list(pipe[-1].feature_names_in_)[0] == "scale__a"
-    with pytest.raises(ValueError, match="feature names"):
-        pipe[-1].predict(frame)
-    np.testing.assert_array_equal(classifier().fit(X, Y).predict(X), classifier().fit(frame, Y).predict(frame))
+@pytest.mark.parametrize("kind, options, rates", [
+    ("ExponentialLR", dict(gamma=0.5), [1e-2, 5e-3, 2.5e-3]), ("MultiStepLR", dict(milestones=[1, 2]), [1e-2, 1e-3, 1e-4]),
+    ("PolynomialLR", dict(total_iters=4), [1e-2, 7.5e-3, 5e-3]), ("CosineAnnealingLR", dict(T_max=2), [1e-2, 5e-3, 0]),
+    ("ReduceLROnPlateau", dict(patience=0, threshold=100.0, threshold_mode="abs"), [1e-2, 1e-2, 1e-3]),
+    ("LambdaLR", dict(lr_lambda=lambda epoch: 1 / (1 + epoch)), [1e-2, 5e-3, 1e-2 / 3])])
+def test_schedules(kind, options, rates):
+    model = classifier(learning_rate=functools.partial(getattr(lr_scheduler, kind), **options), max_iter=3).fit(X, Y)
+    np.testing.assert_allclose(model.history_["lr"], rates, atol=1e-12)
 
 
-def test_metadata_routing():
-    weight = np.linspace(0.1, 2, len(Y))
-    with sklearn.config_context(enable_metadata_routing=True):
-        model = classifier().set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
-        found = cross_validate(model, X, Y, params={"sample_weight": weight}, cv=2, return_estimator=True)
-        pipe = make_pipeline(StandardScaler(), classifier(early_stopping=True).set_fit_request(X_val=True, y_val=True))
-        pipe.set_params(transform_input=["X_val"]).fit(X * 7, Y, X_val=X * 7, y_val=Y)
-    assert len(found["test_score"]) == 2 and len(pipe[-1].validation_loss_curve_) == pipe[-1].n_iter_
+def test_normalisation_stands_before_the_activation():
+    model = classifier(normalisation="layer", activation="tanh", max_iter=60).fit(X, Y)
+    z = X @ model.coefs_[0] + model.intercepts_[0]
+    norm = next(m for m in model.trainer_.model if isinstance(m, nn.LayerNorm))
+    z = (z - z.mean(axis=1, keepdims=True)) / np.sqrt(z.var(axis=1, keepdims=True) + norm.eps) * norm.weight.numpy() + norm.bias.numpy()
+    np.testing.assert_allclose(model.transform_hidden(X, 0), np.tanh(z), rtol=1e-9)
+    model = classifier(normalisation="batch", max_iter=60).fit(X, Y)
+    assert model.score(X, Y) > 0.9
+    np.testing.assert_array_equal(model.predict_proba(X)[:1], model.predict_proba(X[:1]))  # by running statistics, not the batch's
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict_proba(X), model.predict_proba(X))
 
 
-def test_sparse_equals_dense():
-    sparse = pytest.importorskip("scipy.sparse")
-    A = np.where(X > 0.5, X, 0.0)
-    a, b = classifier().fit(A, Y), classifier().fit(sparse.csc_array(A), Y)
-    np.testing.assert_array_equal(a.coefs_[0], b.coefs_[0])
-    np.testing.assert_array_equal(a.predict(A), b.predict(sparse.csr_array(A)))
+# --- validation
+
+def test_the_validation_curve_is_the_loss_of_the_given_rows():
+    weight = np.linspace(0.1, 2, 75)
+    model = classifier(max_iter=5).fit(X[::2], Y[::2], X_val=X[1::2], y_val=Y[1::2], sample_weight_val=weight)
+    assert len(model.validation_loss_curve_) == 5 and model.validation_scores_ is None
+    found = log_loss(Y[1::2], model.predict_proba(X[1::2]), sample_weight=weight)
+    assert model.validation_loss_curve_[-1] == pytest.approx(found, rel=1e-12)
 
 
-def test_the_fast_door_finds_what_the_slow_one_finds():
-    model = classifier().fit(X, Y)
-    row = X[:1].copy()
-    assert model.predict(row) == model.predict(row.tolist())
-    row[0, 1] = np.nan
-    with pytest.raises(ValueError, match="Input X contains NaN"):
-        model.predict(row)
-    with pytest.raises(ValueError, match="X has 3 features"):
-        model.predict(X[:, :3])
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_the_best_weights_are_kept_and_scored_by_weight(kind):
+    make, A, y = (classifier, X, Y) if kind == "classifier" else (regressor, XR, YR)
+    weight = np.linspace(0.1, 2, len(y[1::2]))
+    model = make(early_stopping=True, learning_rate_init=0.1, max_iter=60, n_iter_no_change=60)
+    model.fit(A[::2], y[::2], X_val=A[1::2], y_val=y[1::2], sample_weight_val=weight)
+    assert model.best_validation_score_ == max(model.validation_scores_) > model.validation_scores_[-1]
+    assert model.score(A[1::2], y[1::2], weight) == pytest.approx(model.best_validation_score_, rel=1e-12)
 
 
-def test_loss_curve_display():
-    pytest.importorskip("matplotlib")
-    model = classifier(early_stopping=True).fit(X, Y)
-    display = LossCurveDisplay.from_estimator(model)
-    training, validation = display.ax_.lines
-    np.testing.assert_array_equal(training.get_ydata(), model.loss_curve_)
-    np.testing.assert_array_equal(validation.get_ydata(), model.validation_loss_curve_)
-    np.testing.assert_array_equal(display.score_ax_.lines[0].get_ydata(), model.validation_scores_)
-    with pytest.raises(ValueError, match="fitted"):
-        LossCurveDisplay.from_estimator(classifier())
-
-
-def test_tables_of_categories():
-    pandas = pytest.importorskip("pandas")
-    pytest.importorskip("vivace.table")
-    rng = np.random.default_rng(0)
-    frame = pandas.DataFrame({"size": rng.standard_normal(200), "colour": pandas.Categorical(rng.choice(["red", "blue", "green"], 200))})
-    y = np.where(frame["colour"] == "red", "warm", np.where(frame["size"] > 0, "large", "small"))
-    frame.loc[::17, "size"] = np.nan
-    classifier(categorical_features="from_dtype", early_stopping=True, scoring="accuracy").fit(frame, y)
-    model = classifier(categorical_features="from_dtype", max_iter=200).fit(frame, y)
-    assert model.score(frame, y) > 0.9 and list(model.feature_names_in_) == ["size", "colour"] and model.n_features_in_ == 2
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict_proba(frame[["colour", "size"]]), model.predict_proba(frame))
-    with pytest.raises(ValueError, match="frame"):
-        model.predict(np.zeros((3, 2)))
+def test_validation_rows_must_be_whole_and_of_known_classes():
+    with pytest.raises(ValueError, match="X_val and y_val must be given together"):
+        classifier().fit(X, Y, X_val=X)
+    with pytest.raises(ValueError, match="y_val must hold classes of fit"):
+        classifier().fit(X, Y, X_val=X, y_val=Y + 5)
