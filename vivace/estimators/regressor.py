@@ -19,8 +19,8 @@ class MLPRegressor(RegressorMixin, MLP):
 
     activation: also a list with one for each hidden layer, each a name ("silu", "gelu", "leaky_relu", ... after the classes of nn),
         a Module class or a Module.
-    solver: also an optimizer of vivace.optim by name or class, or a function of parameter groups that makes one; alpha is then not
-        used, weight_decay goes to the optimizer.
+    solver: also an optimizer of vivace.optim by name or class, or a function of parameter groups that makes one (what a functools.partial
+        fixes stays); alpha is then not used, weight_decay goes to the optimizer.
     learning_rate: also a function optimizer -> schedule, such as functools.partial(lr_scheduler.StepLR, step_size=10); per epoch.
     verbose: also "bar", a progress bar on standard error.
     warm_start: also "exact": a second fit goes on with the optimizer's state, as if the first had not ended.
