@@ -36,6 +36,10 @@ class L2Penalty:
         for column in self._found[1]:
             table[:, column] += self.alpha * per_row
 
+    def total(self, squares, masses):
+        """The sum over a few steps of masses times values(), from lists."""
+        return 0.5 * self.alpha * sum(s for s, mass in zip(squares, masses) if mass)
+
     def values(self, squares, per_row):
         """The penalty of each step (steps,) from the sums of squares before it."""
         return 0.5 * self.alpha * squares * per_row

@@ -14,6 +14,9 @@ from .penalty import inverse
 from .prepare import finite
 from .team import SLICE
 
+FEW = 32
+"""Steps of an epoch up to which numbers are added up in Python: NumPy's code has left the caches while the engine ran, and costs more."""
+
 
 class NonFiniteError(FloatingPointError):
     """The loss or a weight stopped being finite. epoch, step (of the epoch), layer; the weights are the last finite ones."""
@@ -120,10 +123,13 @@ class Epoch:
 
     def mean_loss(self, done):
         """Mean loss over the rows (by weight) of the first `done` steps, with the penalty of each step."""
-        total, weight = self.result[:done].sum(axis=0)
+        few, penalty = 0 < done <= FEW, 0.0
         if self.penalty is not None:
-            total += self.penalty.values(self.squares[:done, 0], self.per_row[:done]) @ self.masses[:done]
-        return total / weight if weight != 0 else 0.0
+            squares, masses = self.squares[:done, 0], self.masses[:done]
+            penalty = self.penalty.total(squares.tolist(), masses.tolist()) if few \
+                else self.penalty.values(squares, self.per_row[:done]) @ masses
+        total, weight = map(sum, zip(*self.result[:done].tolist())) if few else self.result[:done].sum(axis=0).tolist()
+        return (total + penalty) / weight if weight != 0 else 0.0
 
 
 class Run:
