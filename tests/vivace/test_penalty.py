@@ -53,6 +53,21 @@ def test_epochs_equal_numpy(weighted, options):
         np.testing.assert_allclose(p.numpy(), expected, rtol=1e-10, atol=1e-13)
 
 
+@pytest.mark.parametrize("rows", [ROWS, BATCH * 40])
+def test_a_batch_without_weight_has_no_penalty(rows):
+    """Nor a gradient: the second of three batches, and of forty, whose numbers are added up in another way."""
+    rng = np.random.default_rng(5)
+    x, t, s = rng.standard_normal((rows, 6)), rng.standard_normal((rows, 2)), rng.uniform(0.1, 2.0, rows)
+    s[BATCH:2 * BATCH] = 0
+    kept = np.delete(np.arange(rows), np.s_[BATCH:2 * BATCH])
+    trainer = trainer_of()
+    w, loss = reference([p.numpy().copy() for p in trainer.model.parameters()], x[kept], t[kept], s[kept])
+    history = trainer.fit(x, t, epochs=1, batch_size=BATCH, sample_weight=s, shuffle=False, verbose=0)
+    np.testing.assert_allclose(history["loss"], [loss], rtol=1e-12)
+    for p, expected in zip(trainer.model.parameters(), w):
+        np.testing.assert_allclose(p.numpy(), expected, rtol=1e-10, atol=1e-13)
+
+
 def test_make_step_has_the_penalty():
     x, t, s = data()
     trainer = trainer_of()
