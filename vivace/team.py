@@ -6,8 +6,8 @@ PROBE = 2e-3
 SLICE = 0.1
 """Seconds of any other slice: a run returns to Python at least this often."""
 
-AGAIN = 10
-"""Slices after which the sizes not in use are measured anew: 2% of the time."""
+AGAIN = 1.0
+"""Seconds after which the sizes not in use are measured anew: 2% of the time, where they are not far slower."""
 
 
 class Team:
@@ -16,13 +16,15 @@ class Team:
 
     Two threads on two cores are nearly twice as fast, until another process takes one of the cores: then every barrier waits for the
     scheduler, and one thread is several times faster. So a run tries both, keeps the faster one and looks again now and then. Only
-    whole steps are measured, twice each: the first time tells how many of them a measurement takes.
+    whole steps are measured, twice each: the first time tells how many of them a measurement takes. A slice ends with its epoch, and
+    may be far shorter than a measurement: what is judged, and when, goes by steps and seconds, never by slices.
     """
 
     def __init__(self, most, fixed):
         self.sizes = [most] if fixed or most == 1 else [most, 1]
         self.seconds = {}  # size -> seconds of a step, when it was last measured
-        self.size, self.until, self.probing = most, 0, False
+        self.size, self.until, self.probing = most, 0.0, False
+        self.held = [0, 0.0]  # steps and seconds of the size in use that were not judged yet
         self.queue = self.sizes * 2 if len(self.sizes) > 1 else []
         self.begin()
 
@@ -31,12 +33,16 @@ class Team:
         self.steps = dict.fromkeys(self.sizes, 0)
         return self
 
+    def _wanted(self):
+        """Steps of a measurement."""
+        return max(1, int(PROBE / self.seconds.get(self.queue[0], PROBE)))
+
     def next(self, seconds, whole):
         """(threads, seconds, steps) for the next slice, at most; whole: it begins with a step, not in the middle of one."""
         self.probing = bool(self.queue) and whole
         if self.probing:
             self.size = self.queue[0]
-            return self.size, min(seconds, SLICE), max(1, int(PROBE / self.seconds.get(self.size, PROBE)))
+            return self.size, min(seconds, SLICE), max(1, self._wanted() - self.held[0])
         if self.queue:  # to the end of the step
             return self.size, min(seconds, SLICE), 1
         self.size = min(self.sizes, key=lambda n: self.seconds.get(n, 0.0))
@@ -50,20 +56,23 @@ class Team:
     def ran(self, steps, seconds):
         """The slice finished `steps` steps in `seconds`."""
         self.steps[self.size] += steps
-        if len(self.sizes) == 1 or not (steps or self.probing):
+        if len(self.sizes) == 1 or (self.queue and not self.probing):
             return
+        self.held = [self.held[0] + steps, self.held[1] + seconds]
+        if self.probing and steps and self.held[0] < self._wanted() or not self.probing and (not self.held[0] or self.held[1] < PROBE):
+            return
+        (steps, seconds), self.held = self.held, [0, 0.0]
         each = seconds / steps if steps else SLICE
         before = self.seconds.get(self.size, each)
         if self.probing:
-            self.queue.pop(0)
             self.seconds[self.size] = min(each, before)
+            self.queue.pop(0)
             self.until = AGAIN
-        elif not self.queue:
-            self.seconds[self.size] = each
-            self.until -= 1
-            if self.until <= 0 or each > 1.5 * before:
-                self.queue = self.sizes * 2
-                self.seconds = {}
+            return
+        self.seconds[self.size] = each
+        self.until -= seconds
+        if self.until <= 0 or each > 1.5 * before:
+            self.queue, self.seconds = self.sizes * 2, {}
 
     @property
     def used(self):

@@ -1,50 +1,77 @@
-"""Which size a run's team takes, from times that are made up."""
+"""How a run chooses the size of its team, on a machine of given speeds: no clock is looked at."""
 import pytest
 
-from vivace.team import AGAIN, SLICE, Team, team_for
+from vivace.team import AGAIN, PROBE, SLICE, Team, team_for
 
 
-def run(team, seconds, slices, whole=lambda i: True):
-    """The sizes of `slices` slices on a machine where a step takes seconds[size]."""
-    sizes = []
-    for i in range(slices):
-        size, most, steps = team.next(SLICE, whole(i))
-        done = steps if steps is not None else int(most / seconds[size])
-        done = min(done, int(most / seconds[size]))
-        team.ran(done, done * seconds[size] if done else most)
+def run(team, seconds_of_a_step, whole, slices=1000):
+    """(seconds, steps by size, sizes in order) of `whole` steps in slices of at most `slices` steps, as a run makes them."""
+    passed, taken, sizes = 0.0, {1: 0, 2: 0}, []
+    while whole > 0:
+        size, most, steps = team.next(SLICE, True)
+        fits = int(most / seconds_of_a_step[size])  # 0 where a step is not over in time
+        done = min(slices, whole, fits, steps or whole)
+        spent = done * seconds_of_a_step[size] or most
+        team.ran(done, spent)
+        passed, whole = passed + spent, whole - done
+        taken[size] += done
         sizes.append(size)
-    return sizes
+    return passed, taken, sizes
 
 
 @pytest.mark.parametrize("seconds, best", [({2: 1e-5, 1: 2e-5}, 2), ({2: 2e-5, 1: 1e-5}, 1), ({2: 4e-3, 1: 7e-3}, 2), ({2: 9e-3, 1: 7e-3}, 1),
                                            ({2: 0.5, 1: 7e-3}, 1)])
 def test_the_faster_size_is_kept(seconds, best):
-    sizes = run(Team(2, False), seconds, AGAIN + 3)
-    assert sorted(sizes[:4]) == [1, 1, 2, 2]
-    assert set(sizes[4:]) == {best}
+    sizes = run(Team(2, False), seconds, int(0.5 / seconds[best]))[2]
+    assert sorted(sizes[:4]) == [1, 1, 2, 2] and set(sizes[4:]) == {best}
 
 
-def test_both_sizes_are_measured_anew_after_a_while():
-    sizes = run(Team(2, False), {2: 1e-5, 1: 2e-5}, AGAIN + 8)
-    assert sizes.count(1) == 4
+@pytest.mark.parametrize("slices", [1, 3, 1000])
+@pytest.mark.parametrize("fast, slow", [(1, 2), (2, 1)])
+def test_the_slower_size_is_a_probe_however_short_the_slices_are(slices, fast, slow):
+    """An epoch of three steps of 20 us ends a slice long before a probe would."""
+    team, each = Team(2, False), {fast: 2e-5, slow: 1e-3}
+    passed, taken, _ = run(team, each, 200_000, slices)
+    assert 2 * PROBE <= taken[slow] * each[slow] <= 2 * (2 + passed / AGAIN) * (PROBE + each[slow])
+    assert passed < 1.1 * 200_000 * each[fast] and team.used == fast
 
 
 def test_only_whole_steps_are_measured():
     """A slice that begins in the middle of a step ends it, and its time says nothing."""
-    team = Team(2, False)
-    sizes = run(team, {2: 4e-3, 1: 7e-3}, 8, whole=lambda i: i % 2 == 0)
+    team, seconds, sizes = Team(2, False), {2: 4e-3, 1: 7e-3}, []
+    for i in range(8):
+        size, _, steps = team.next(SLICE, i % 2 == 0)
+        team.ran(1, seconds[size] * (1 if i % 2 == 0 else 0.1))
+        sizes.append(size)
     assert sizes[::2] == [2, 1, 2, 1] and sizes[1::2] == [2, 1, 2, 2]
-    assert team.seconds == {2: pytest.approx(4e-3), 1: pytest.approx(7e-3)}
+    assert team.seconds[1] == pytest.approx(7e-3) and not team.queue
 
 
-def test_a_size_that_was_asked_for_is_kept():
-    assert set(run(Team(3, True), {3: 1.0, 1: 1e-3}, 10)) == {3}
+def test_a_size_that_becomes_slow_is_left():
+    team = Team(2, False)
+    run(team, {1: 2e-3, 2: 1e-3}, 1000)
+    assert team.used == 2
+    assert run(team, {1: 2e-3, 2: 9e-2}, 1000)[1][2] < 20
+
+
+def test_one_slow_slice_of_a_short_epoch_is_no_reason_to_measure_anew():
+    team, each = Team(2, False), {1: 2e-5, 2: 1e-3}
+    run(team, each, 3000, 3)
+    size, _, _ = team.next(SLICE, True)
+    team.ran(3, 2e-4)  # something else ran for a moment
+    assert size == 1 and run(team, each, 300, 3)[1][2] == 0
+
+
+@pytest.mark.parametrize("team", [Team(2, True), Team(1, False)])
+def test_a_size_that_was_asked_for_stays(team):
+    first = team.sizes[0]
+    assert {team.next(SLICE, True)[0] for _ in range(20) if team.ran(1, 1.0) is None} == {first}
 
 
 def test_the_next_fit_knows_what_was_measured():
     plan = object()
     first = team_for(plan, None, 2, False)
-    run(first, {2: 2e-5, 1: 1e-5}, 6)
+    run(first, {2: 2e-5, 1: 1e-5}, 3000)
     second = team_for(plan, first, 2, False)
-    assert second is first and second.steps == {2: 0, 1: 0} and run(second, {2: 2e-5, 1: 1e-5}, 3) == [1, 1, 1]
+    assert second is first and second.steps == {2: 0, 1: 0} and set(run(second, {2: 2e-5, 1: 1e-5}, 3000)[2]) == {1}
     assert team_for(object(), first, 2, False) is not first and team_for(plan, first, 3, False) is not first
