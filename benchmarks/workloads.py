@@ -99,7 +99,7 @@ WORKLOADS = {w.name: w for w in (
     Workload("digits", _DIGITS, 32, 200),
     Workload("tabular", _TABULAR, 256, 20),
     Workload("mnist", _MNIST, 128, 20),
-    Workload("large", (1024, 4096, 4096, 1000), 512, 2, verified_epochs=2, turns=3),
+    Workload("large", (1024, 4096, 4096, 1000), 512, 6, verified_epochs=1, turns=3),
     Workload("fullbatch", (4, 32, 16, 4), 10_000, 1, activation="tanh", loss="mse", verified_epochs=8),
     Workload("rl-f64", (17, 64, 64, 6), 64, 100, dtype="float64", group="float64"),
     Workload("tabular-f64", _TABULAR, 256, 20, dtype="float64", group="float64"),
