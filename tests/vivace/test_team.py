@@ -19,8 +19,8 @@ def run(team, seconds_of_a_step, whole, slices=1000):
     return passed, taken, sizes
 
 
-@pytest.mark.parametrize("seconds, best", [({2: 1e-5, 1: 2e-5}, 2), ({2: 2e-5, 1: 1e-5}, 1), ({2: 4e-3, 1: 7e-3}, 2), ({2: 9e-3, 1: 7e-3}, 1),
-                                           ({2: 0.5, 1: 7e-3}, 1)])
+@pytest.mark.parametrize("seconds, best", [
+    ({2: 1e-5, 1: 2e-5}, 2), ({2: 2e-5, 1: 1e-5}, 1), ({2: 4e-3, 1: 7e-3}, 2), ({2: 9e-3, 1: 7e-3}, 1), ({2: 0.5, 1: 7e-3}, 1)])
 def test_the_faster_size_is_kept(seconds, best):
     sizes = run(Team(2, False), seconds, int(0.5 / seconds[best]))[2]
     assert sorted(sizes[:4]) == [1, 1, 2, 2] and set(sizes[4:]) == {best}
