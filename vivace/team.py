@@ -81,7 +81,7 @@ class Team:
 
 
 def team_for(plan, before, most, fixed):
-    """`before`, the team of the last fit or None, which has measured its sizes, if it ran the same plan on as many threads; else a new one."""
+    """`before`, the team of the last fit, which has measured its sizes, if it ran the same plan on as many threads; else a new one."""
     if before is None or before.plan is not plan or before.sizes != Team(most, fixed).sizes:
         before = Team(most, fixed)
         before.plan = plan

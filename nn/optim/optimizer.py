@@ -206,8 +206,9 @@ class Optimizer:
         group {option: array, one value a step} of what a schedule changes on the way.
 
         Without a schedule the rows of further steps are computed too, more each time they run out: a short epoch costs a copy of some.
+        Numbers of layers are read each time: they stand in no options that could be compared.
         """
-        if ahead:
+        if ahead or self.layers:
             self._write(table, columns, done, ahead)
             return
         steps = len(table)
