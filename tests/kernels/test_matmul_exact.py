@@ -262,7 +262,7 @@ def test_chunk_tree(level, level_books, dtype, shape):
         assert gradients(slice(0, n)).tobytes() == tree(parts).tobytes(), n
 
 
-@pytest.mark.parametrize("count", [10, 13, 64, 77])
+@pytest.mark.parametrize("count", [6, 10, 13, 64, 77])
 def test_tree_of_many_chunks(level, level_books, count):
     """The stack of partial sums is as deep as the number of chunks asks for; db is a plain chain of sums within a chunk."""
     book, rng = level_books[level], np.random.default_rng(4)
@@ -271,6 +271,11 @@ def test_tree_of_many_chunks(level, level_books, count):
     book.linear_backward_weight(x, dy, dw, db)
     chunks = [dy[start:start + 128] for start in range(0, len(dy), 128)]
     assert db.tobytes() == tree([np.add.accumulate(chunk)[-1] for chunk in chunks]).tobytes()
+    parts = []
+    for start in range(0, len(x), 128):  # a chunk alone is one chain
+        parts.append(np.empty((2, 3), np.float32))
+        book.linear_backward_weight(x[start:start + 128], dy[start:start + 128], parts[-1], None)
+    assert dw.tobytes() == tree(parts).tobytes()
     expected = np.empty((2, 3))
     reference.linear_backward_weight(x.astype(float), dy.astype(float), expected, None)
     np.testing.assert_allclose(dw, expected, rtol=0, atol=1e-7 * len(x))
