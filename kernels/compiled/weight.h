@@ -109,7 +109,7 @@ INLINE void F(update_from)(vv_args *update, const REAL *g, ptrdiff_t first, ptrd
 
 /* A layer of few inputs and more outputs: vectors along the outputs, so that lanes are full, then turned. The chains are the same.
    17-64 at batch 64: 3.5 us by panels of inputs, 2 so. */
-enum { F(NARROW) = 48 };
+enum { F(NARROW) = 64 };
 INLINE int F(is_narrow)(ptrdiff_t I, ptrdiff_t O) {
     return I <= F(NARROW) && 4 * O * ((I + LANES - 1) / LANES) > 5 * I * ((O + LANES - 1) / LANES);
 }
