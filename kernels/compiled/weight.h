@@ -85,7 +85,8 @@ static void F(weight_block)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_
             if (o == end) {
                 block = o, end = o1 - o < TILE_ROWS ? o1 : o + TILE_ROWS;
                 for (ptrdiff_t n = 0; near && i == i0 && n < N; n++)
-                    memcpy(near_dy + (block - o0) * N + n * TILE_ROWS, dy + n * O + block, (end - block) * sizeof(REAL));
+                    for (ptrdiff_t c = 0; c < end - block; c += W)
+                        F(store)(near_dy + (block - o0) * N + n * TILE_ROWS + c, LOAD(dy + n * O + block, c, end - block));
             }
             const int rows = end - o < F(tile_rows)[panels] ? (int)(end - o) : F(tile_rows)[panels];
             g.a = near ? near_dy + (block - o0) * N + (o - block) : dy + o;
@@ -107,11 +108,13 @@ INLINE void F(update_from)(vv_args *update, const REAL *g, ptrdiff_t first, ptrd
     update->run(update, first, first + n);
 }
 
-/* A layer of few inputs and more outputs: vectors along the outputs, so that lanes are full, then turned. The chains are the same.
-   17-64 at batch 64: 3.5 us by panels of inputs, 2 so. */
+/* A layer of few inputs and more outputs: vectors along the outputs, then turned. The chains are the same. It pays where more lanes are
+   full so (17-64 at batch 64: 3.5 us by panels of inputs, 2 so), and with whole chunks of rows where about as many are, for what comes
+   after the products is then little, and is made line by line (64-256 at batch 256: 89 us and 83). */
 enum { F(NARROW) = 64 };
-INLINE int F(is_narrow)(ptrdiff_t I, ptrdiff_t O) {
-    return I <= F(NARROW) && 4 * O * ((I + LANES - 1) / LANES) > 5 * I * ((O + LANES - 1) / LANES);
+INLINE int F(is_narrow)(ptrdiff_t N, ptrdiff_t I, ptrdiff_t O) {
+    const ptrdiff_t by_inputs = O * ((I + LANES - 1) / LANES), by_outputs = I * ((O + LANES - 1) / LANES);
+    return I <= F(NARROW) && (N < CHUNK ? 4 * by_inputs > 5 * by_outputs : 5 * by_inputs > 4 * by_outputs);
 }
 static void F(weight_narrow)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1) {
     enum { ACROSS = MAX_PANELS * LANES };
@@ -146,7 +149,7 @@ static void F(weight_gradient)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t
     const ptrdiff_t N = a->dim[0], I = a->dim[1], O = a->dim[2];
     vv_args *update = a->then[0];
     if (!update && !a->buf[2]) return;
-    if (i0 == 0 && i1 == I && F(is_narrow)(I, O)) {
+    if (i0 == 0 && i1 == I && F(is_narrow)(N, I, O)) {
         F(weight_narrow)(a, o0, o1);
         return;
     }
