@@ -94,6 +94,15 @@ INLINE vec_f32 copysign_f32(vec_f32 a, vec_f32 s) { return (vec_f32)(((int_f32)a
 INLINE vec_f64 copysign_f64(vec_f64 a, vec_f64 s) { return (vec_f64)(((int_f64)a & INT64_MAX) | ((int_f64)s & INT64_MIN)); }
 
 /* One float vector as two double vectors, and back: functions whose accuracy in float needs the wider type. */
+#if VV_AVX512 /* GCC 12 converts halves of halves */
+INLINE void widen(vec_f32 x, vec_f64 *lo, vec_f64 *hi) {
+    *lo = (vec_f64)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)x));
+    *hi = (vec_f64)_mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)x, 1));
+}
+INLINE vec_f32 narrow(vec_f64 lo, vec_f64 hi) {
+    return (vec_f32)_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)lo)), _mm512_cvtpd_ps((__m512d)hi), 1);
+}
+#else
 INLINE void widen(vec_f32 x, vec_f64 *lo, vec_f64 *hi) {
     half_f32 h[2];
     memcpy(h, &x, VV_BYTES);
@@ -106,6 +115,10 @@ INLINE vec_f32 narrow(vec_f64 lo, vec_f64 hi) {
     memcpy(&x, h, VV_BYTES);
     return x;
 }
+#endif
+/* a vector of either type, in double */
+INLINE void doubles_f32(const float *p, vec_f64 *d) { widen(load_f32(p), d, d + 1); }
+INLINE void doubles_f64(const double *p, vec_f64 *d) { *d = load_f64(p); }
 
 /* Sum or maximum over one panel of 64 bytes held as NV vectors: halves are joined until one lane is left, so the tree over the
    lanes is the same whatever the native width. NaN wins the maximum. */
