@@ -8,7 +8,8 @@
 cdef extern from "team.h" nogil:
     ctypedef struct vv_place:
         pass
-    void vv_wait(vv_place*, int, int, int64_t)
+    int vv_patience(int)
+    void vv_wait(vv_place*, int, int, int64_t, int)
     double vv_now()
     int vv_team(int, void (*)(void*, int) noexcept nogil, void*)
 
@@ -27,7 +28,7 @@ cdef struct Run:
     Py_ssize_t columns
     Py_ssize_t rows, batch, row_block
     Py_ssize_t first_step, first_phase, last_step
-    int phases, loss_op, pack_op, threads
+    int phases, loss_op, pack_op, threads, patience
     vv_entry forward
     Py_ssize_t private     # bytes of a thread's own room
     double deadline
@@ -194,7 +195,7 @@ cdef void work(void* context, int thread) noexcept nogil:
                 run.status = OUT_OF_TIME
                 run.step, run.phase = step, phase
                 run.stop_at = passed
-            vv_wait(run.places, run.threads, thread, passed)
+            vv_wait(run.places, run.threads, thread, passed, run.patience)
             if run.stop_at == passed:
                 return
             end = start
@@ -258,6 +259,7 @@ def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ss
     run.first_step, run.first_phase, run.last_step = start[0], start[1], last_step
     run.phases = 1 + <int>records["phase"][run.count - 1]
     run.loss_op, run.pack_op, run.threads = OPS["mean_loss"], OPS["linear_pack"], threads
+    run.patience = vv_patience(threads)
     run.forward = ENTRIES[<int>OPS["linear_forward"]]
     if spaces[VV_PRIVATE] is not None:
         run.private = spaces[VV_PRIVATE].nbytes // threads // 64 * 64

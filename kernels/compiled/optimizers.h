@@ -119,21 +119,26 @@ UPDATE(rprop) {
 }
 
 /* Adam and AdamW as data: everything that one vector of parameters needs. So the same step is taken in a loop of its own, and by a
-   matmul between its multiply-adds (weight.h). shrink is 1 - lr weight_decay (AdamW) or 1; decay the coupled weight decay. */
-typedef struct { REAL keep, b1, r1, b2, r2, eps, lr, root, *p, *m, *v, *top; F(terms) t; } F(adam_step);
+   matmul between its multiply-adds (weight.h). shrink is 1 - lr weight_decay (AdamW) or 1; decay the coupled weight decay. `plain`: the
+   gradient is the direction, and nothing else is done; asked once a vector instead of term by term. */
+typedef struct { REAL keep, b1, r1, b2, r2, eps, lr, root, *p, *m, *v, *top; F(terms) t; int plain; } F(adam_step);
 INLINE F(adam_step) F(adam_step_of)(const vv_args *a, double shrink, double decay) {
+    const F(terms) t = TERMS(decay, 7);
     return (F(adam_step)){(REAL)shrink, (REAL)a->s[1], (REAL)(1 - a->s[1]), (REAL)a->s[2], (REAL)(1 - a->s[2]), (REAL)a->s[3],
-                          (REAL)(a->s[0] / a->s[5]), (REAL)(1 / sqrt(a->s[6])), a->buf[1], a->buf[2], a->buf[3], a->buf[4], TERMS(decay, 7)};
+                          (REAL)(a->s[0] / a->s[5]), (REAL)(1 / sqrt(a->s[6])), a->buf[1], a->buf[2], a->buf[3], a->buf[4], t,
+                          shrink == 1 && !a->buf[4] && !(t.clip > 0) && !t.maximize && t.decay == 0 && t.l1 == 0};
 }
 INLINE void F(adam_at)(const F(adam_step) *s, VEC g, ptrdiff_t i, ptrdiff_t n) { /* elements i..n, at most a vector of them */
-    VEC w = LOAD(s->p, i, n);
-    if (s->keep != 1) w *= F(all)(s->keep);
-    const VEC d = F(direction)(g, w, s->t);
+    VEC w = LOAD(s->p, i, n), d = g;
+    if (!s->plain) {
+        w *= F(all)(s->keep);
+        d = F(direction)(g, w, s->t);
+    }
     VEC mean = F(all)(s->b1) * LOAD(s->m, i, n) + F(all)(s->r1) * d;
     VEC square = F(all)(s->b2) * LOAD(s->v, i, n) + F(all)(s->r2) * d * d;
     STORE(s->m, i, n, mean);
     STORE(s->v, i, n, square);
-    if (s->top) {
+    if (!s->plain && s->top) {
         square = F(larger)(LOAD(s->top, i, n), square);
         STORE(s->top, i, n, square);
     }

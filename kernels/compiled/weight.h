@@ -8,7 +8,9 @@ enum { F(NEAR_X) = 1024 * MAX_PANELS * LANES, F(NEAR_DY) = (1 << 19) / sizeof(RE
 
 /* Outputs that are gone through together. Where x does not fit the second-level cache, a group of its panels is copied for as many as
    have room for their columns of dy; else blocks of TILE_ROWS outputs walk along whole rows of weights, which suits their update. */
-static ptrdiff_t F(block_outputs)(ptrdiff_t N, ptrdiff_t I) {
+INLINE int F(is_near)(ptrdiff_t N, ptrdiff_t O) { return N * O * sizeof(REAL) <= 1 << 14; } /* dy itself is that close */
+static ptrdiff_t F(block_outputs)(ptrdiff_t N, ptrdiff_t I, ptrdiff_t O) {
+    if (F(is_near)(N, O)) return O;
     const ptrdiff_t most = F(NEAR_DY) / (N > 0 ? N : 1) / TILE_ROWS * TILE_ROWS;
     const int copied = N * I * sizeof(REAL) > 1 << 20 && N * MAX_PANELS * LANES <= F(NEAR_X);
     return copied && most > TILE_ROWS ? most : TILE_ROWS;
@@ -66,9 +68,9 @@ static void F(weight_block)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_
                             ptrdiff_t i1, F(sink) *to) {
     REAL stack[F(stack_levels)][MAX_ROWS * MAX_PANELS * LANES] __attribute__((aligned(64)));
     REAL near_dy[F(NEAR_DY)] __attribute__((aligned(64))), near_x[F(NEAR_X)] __attribute__((aligned(64)));
-    const int copied = F(block_outputs)(N, I) > TILE_ROWS && o1 - o0 > TILE_ROWS;
+    const int close = F(is_near)(N, O), copied = !close && F(block_outputs)(N, I, O) > TILE_ROWS && o1 - o0 > TILE_ROWS;
     const ptrdiff_t blocks = (o1 - o0 + TILE_ROWS - 1) / TILE_ROWS;
-    const int near = N * blocks * TILE_ROWS <= F(NEAR_DY) && N * O * sizeof(REAL) > 1 << 14; /* columns of dy, TILE_ROWS side by side */
+    const int near = !close && N * blocks * TILE_ROWS <= F(NEAR_DY); /* columns of dy, TILE_ROWS side by side */
     for (ptrdiff_t i = i0; i < i1;) {
         F(product) g = {.a_row = 1, .aside = to->aside};
         const int panels = F(group)(i1 - i, &g.last);
@@ -83,12 +85,12 @@ static void F(weight_block)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_
         g.b_panel = LANES;
         for (ptrdiff_t o = o0, block = o0, end = o0; o < o1;) {
             if (o == end) {
-                block = o, end = o1 - o < TILE_ROWS ? o1 : o + TILE_ROWS;
+                block = o, end = close || o1 - o < TILE_ROWS ? o1 : o + TILE_ROWS;
                 for (ptrdiff_t n = 0; near && i == i0 && n < N; n++)
                     for (ptrdiff_t c = 0; c < end - block; c += W)
                         F(store)(near_dy + (block - o0) * N + n * TILE_ROWS + c, LOAD(dy + n * O + block, c, end - block));
             }
-            const int rows = end - o < F(tile_rows)[panels] ? (int)(end - o) : F(tile_rows)[panels];
+            const int rows = F(rows_of)(end - o, F(tile_rows)[panels]);
             g.a = near ? near_dy + (block - o0) * N + (o - block) : dy + o;
             g.a_k = near ? TILE_ROWS : O;
             g.b = b;
@@ -155,7 +157,7 @@ static void F(weight_gradient)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t
     }
     F(aside) aside = {.left = 0};
     const int rides = VV_BYTES == 64 && update && F(adam_rides)(update, &aside.step);
-    const ptrdiff_t down = update && !rides ? TILE_ROWS : F(block_outputs)(N, I), along = update && !rides ? TILE_COLUMNS : i1 - i0;
+    const ptrdiff_t down = update && !rides ? TILE_ROWS : F(block_outputs)(N, I, O), along = update && !rides ? TILE_COLUMNS : i1 - i0;
     REAL room[TILE_ROWS * TILE_COLUMNS] __attribute__((aligned(64)));
     F(sink) to = {.room = room, .aside = rides ? &aside : NULL};
     for (ptrdiff_t o = o0; o < o1; o += down)
