@@ -211,21 +211,6 @@ def hessian(f, inputs):
 
 # --- per-sample gradients
 
-BY_ROWS = ("linear", "activation", "add", "subtract", "multiply", "divide", "scale", "power", "concatenate", "slice", "dropout")
-"""Operations whose row n reads row n of their inputs alone."""
-
-
-class _LinearByRows:
-    """The backward of a dense layer that keeps the rows of dw (N, O, I) and db (N, O) apart."""
-
-    def backward(self, k, new, needs, dy, y, x, w, b):
-        dx = None
-        if needs[0]:
-            dx = new(x)
-            k.linear_backward_input(dy, w, None, dx)
-        return dx, dy[:, :, None] * x[:, None, :] if needs[1] else None, dy.copy() if needs[2] else None
-
-
 def per_sample_grad(model, loss, X, y):
     """{name: (N, *shape)}: for each row n the gradient of loss(model(X[n:n+1]), y[n:n+1]) by each parameter that requires gradients.
 
@@ -242,7 +227,7 @@ def per_sample_grad(model, loss, X, y):
         z = loss.predictions(model(X))
         op, z, target, weight = loss.plan(z, y, None)
     tape = Tape(z, inputs.leaves)
-    if not _by_rows(tape, len(X)):
+    if not tape.keeps_rows(len(X)):
         return _row_by_row(inputs, model, loss, X, y)
     if op.mean:
         weight = None  # a row alone is its own mean, whatever it weighs
@@ -250,17 +235,7 @@ def per_sample_grad(model, loss, X, y):
     op.rows(tape.book, z._array, target, weight, np.empty(len(X), z.dtype), dz)
     if op.mean:
         dz *= len(X)
-    by_rows = _LinearByRows()
-    found = tape.walk(tape.book, dz, [(by_rows if op.name == "linear" else op, *rest) for op, *rest in tape.steps])
-    return inputs.pack([found[leaf] if leaf in found else np.zeros((len(X), *leaf.shape), leaf.dtype) for leaf in inputs.leaves])
-
-
-def _by_rows(tape, rows):
-    """Whether the rows of the tape's operations stay apart, and parameters are read by dense layers alone."""
-    leaves = set(tape.leaves)
-    return tape.end not in leaves and all(
-        op.name in BY_ROWS and len(out) == rows and not any(key in leaves for key in (keys[:1] if op.name == "linear" else keys))
-        for op, keys, _, _, out in tape.steps)
+    return inputs.pack(tape.pull_rows(dz))
 
 
 def _row_by_row(inputs, model, loss, X, y):

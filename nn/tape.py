@@ -6,6 +6,21 @@ from ..kernels.tangent import Tangents
 from .backward import backpropagate
 
 
+BY_ROWS = ("linear", "activation", "add", "subtract", "multiply", "divide", "scale", "power", "concatenate", "slice", "dropout")
+"""Operations whose row n reads row n of their inputs alone."""
+
+
+class _LinearByRows:
+    """The backward of a dense layer that keeps the rows of dw (N, O, I) and db (N, O) apart."""
+
+    def backward(self, k, new, needs, dy, y, x, w, b):
+        dx = None
+        if needs[0]:
+            dx = new(x)
+            k.linear_backward_input(dy, w, None, dx)
+        return dx, dy[:, :, None] * x[:, None, :] if needs[1] else None, dy.copy() if needs[2] else None
+
+
 class _Paired:
     """An operation whose backward runs on arrays with tangents."""
 
@@ -34,6 +49,19 @@ class Tape:
         """Gradients of the sum of dout * out by each leaf, zeros where it has no part."""
         found = self.walk(self.book, dout, self.steps)
         return [found[leaf] if leaf in found else np.zeros_like(leaf._array) for leaf in self.leaves]
+
+    def keeps_rows(self, rows):
+        """Whether the `rows` rows of all operations stay apart, and leaves are read by dense layers alone, as weight or bias."""
+        leaves = set(self.leaves)
+        return self.end not in leaves and all(
+            op.name in BY_ROWS and len(out) == rows and not any(key in leaves for key in (keys[:1] if op.name == "linear" else keys))
+            for op, keys, _, _, out in self.steps)
+
+    def pull_rows(self, dout):
+        """What pull gives, for each row n of dout alone: (N, *shape) by leaf. For a tape that keeps_rows."""
+        by_rows = _LinearByRows()
+        found = self.walk(self.book, dout, [(by_rows if op.name == "linear" else op, *rest) for op, *rest in self.steps])
+        return [found[leaf] if leaf in found else np.zeros((len(dout), *leaf.shape), leaf.dtype) for leaf in self.leaves]
 
     def push(self, tangents):
         """The derivative of `out` along `tangents`, one array (or None for zero) per leaf."""
