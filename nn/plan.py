@@ -47,7 +47,9 @@ class Plan:
 
     book: the kernels that run it. `run` executes; the caller supplies data by space. `columns` names the columns of the table.
     With `gradients`, parameters, instead of an optimizer a step ends when their gradients stand in the flat vector; with `total` they
-    are added up over the steps in the space TOTAL, each times the column "share" of the table. norms: write the norm of every step's
+    are added up over the steps in the space TOTAL, each times the column "share" of the table. With `gradients` and no loss the stream
+    TARGET_ROWS has the gradient of the output instead, and each step leaves the flat vector in the stream JACOBIAN: with batches of one
+    row and gradients that are rows of the identity, a row of the Jacobian. norms: write the norm of every step's
     gradient, before clipping, to the space NORMS. penalized: parameters whose sum of squares is written to the stream SQUARES before
     each step. mixup: the label smoothing of mixed classes, or None: batches are not mixed. keep: the values of the forward stay in the
     arena to the end of the step, for `values`.
@@ -71,18 +73,22 @@ class Plan:
         if loss is not None:
             dz = self._loss(recorder, loss)
             self._squares(recorder, penalized)
+        elif gradients:
+            self._loss_input, dz = graph.output, self._stream(R.TARGET_ROWS, graph.output.shape[1])
         output = self._buffers[graph.output.index]
         if emit:
             recorder.identity_forward(output, self._stream(R.OUTPUT, output.shape[1]))
-        if loss is not None:
+        if loss is not None or gradients:
             made = self._backward(recorder, dz, gradients or optimizer.steps)
             if gradients:
                 self._add_up(recorder, total)
+                self._lay_down(recorder, loss is None)
             else:
                 self._update(recorder, made, optimizer, fused and clip_norm is None, clip_norm)
         calls = fuse_activations(drop_unread(recorder.calls))
         # a step changes the weights: packing them in passing was never slower than keeping packed forms up to date, but for sparse rows
         self.reads_packed, self.constants = loss is None or bool(self._sparse_weights()), recorder.constants
+        self.keeps_weights = loss is None
         self._finish(calls, keep)
 
     def _finish(self, calls, keep=False):
@@ -221,6 +227,11 @@ class Plan:
             made, everything = list(k.calls), (self.store.size,)
             k.accumulate(Buffer(everything, "real", (R.GRADIENTS, 0)), Buffer(everything, "real", (R.TOTAL, 0)), Slot("share")).after = made
 
+    def _lay_down(self, k, jacobian):
+        if jacobian:
+            made, everything, size = list(k.calls), (self.store.size,), self.store.size * self.dtype.itemsize
+            k.identity_forward(Buffer(everything, "real", (R.GRADIENTS, 0)), Buffer(everything, "real", (R.JACOBIAN, size))).after = made
+
     def _update(self, k, made, optimizer, fused, clip_norm):
         updates, clip = {}, None
         if clip_norm is not None:
@@ -270,7 +281,7 @@ class Plan:
     def _use_packed(self, calls):
         weights = {self._array_of(p).key(): p for p in self._forward_weights()}
         for call in calls:
-            if call.name == "linear_forward" and not self.trained:
+            if call.name == "linear_forward" and self.keeps_weights:
                 call.arrays[4] = self._packed(weights[call.arrays[1].key()])
             elif call.name == "sparse_linear_forward":
                 call.arrays[7] = self._packed(weights[call.arrays[3].key()])

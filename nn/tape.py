@@ -5,7 +5,6 @@ from .. import kernels
 from ..kernels.tangent import Tangents
 from .backward import backpropagate
 
-
 BY_ROWS = ("linear", "activation", "add", "subtract", "multiply", "divide", "scale", "power", "concatenate", "slice", "dropout")
 """Operations whose row n reads row n of their inputs alone."""
 

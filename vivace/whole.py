@@ -1,8 +1,7 @@
 """Training by optimizers that work on all rows at once: an epoch is one step of theirs."""
 import time
 
-import numpy as np
-
+from .jacobian import Jacobian
 from .nn import losses
 from .nn.optim import LevenbergMarquardt
 from .objective import Objective
@@ -53,8 +52,8 @@ def _step_of(trainer, arrays, target, weight):
         if not isinstance(trainer.loss, losses.MSELoss) or len(arrays) != 1:
             raise TypeError(f"LevenbergMarquardt minimises squares: the loss must be MSELoss of one input, got {trainer.loss!r}")
         factor = 1.0 if trainer.loss.reduction == "mean" else float(target.size)
-        X = np.ascontiguousarray(arrays[0], trainer.store.dtype)
-        return lambda: factor * optimizer.step(trainer.model, X, target, weight)
+        function = Jacobian(trainer, arrays[0])
+        return lambda: factor * optimizer.minimise(function, target, weight)
     objective = Objective(trainer, arrays, target, weight)
     if set(objective.params) != {p for p in optimizer.steps if p.requires_grad}:
         raise ValueError("the optimizer must hold all parameters of the model that are trained: freeze the others")
