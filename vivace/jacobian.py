@@ -15,7 +15,8 @@ CHUNK_BYTES = 1 << 18
 class Jacobian:
     """What nn.jacobian.EagerJacobian has, for `trainer`'s model and the rows X, in training mode: the same bits, by compiled records.
 
-    A row of the Jacobian is a step of a plan on one row of X, whose last record lays the gradients down in a stream.
+    A row of the Jacobian is a step of a plan on one row of X, whose last record lays the gradients down in a stream. Steps of one
+    row take a microsecond, which the barriers of a team would only prolong: one thread makes them, whatever num_threads says.
     """
 
     def __init__(self, trainer, X):
@@ -50,7 +51,7 @@ class Jacobian:
         if "step" in plan.columns:
             table[:, plan.columns["step"]] = self.trainer.step * len(self.X) + numbers
         plan.enter()
-        with threads.team(self.trainer._threads(), plan.flops(batch), batch) as team:
+        with threads.team(self.trainer._threads() if batch > 1 else 1, plan.flops(batch), batch) as team:
             while position[0] < steps:
                 step, phase, _ = plan.run(spaces, table, rows, batch, position, steps, team, 0.1)
                 position = (step, phase)
