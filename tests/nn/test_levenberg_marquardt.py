@@ -1,4 +1,4 @@
-"""Levenberg-Marquardt in compiled records: no fallback, the bits of steps by hand, and PyTorch's Jacobian."""
+"""Levenberg-Marquardt in compiled records: no fallback, the bits of steps by hand, and the Jacobian of differences."""
 import functools
 import importlib.util
 import json
@@ -9,7 +9,6 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 import vivace.nn.functional as F
 from levenberg_nets import INPUTS, NETS, OUTPUTS, ROWS, T, W, X, parts, trained
 from vivace.kernels import record
@@ -88,27 +87,39 @@ def functions(model, X):
     return Jacobian(trainer, X), EagerJacobian(model, X, next(iter(model.parameters())).dtype)
 
 
+def differences(model, params, h=1e-6):
+    """The Jacobian (N O, P) at X by central differences."""
+    columns = []
+    for p in params:
+        kept = p.numpy().copy()
+        for index in np.ndindex(p.shape):
+            ends = []
+            for step in (h, -h):
+                moved = kept.copy()
+                moved[index] += step
+                p.copy_(moved)
+                ends.append(model(X).numpy().reshape(-1).copy())
+            columns.append((ends[0] - ends[1]) / (2 * h))
+        p.copy_(kept)
+    return np.array(columns).T
+
+
 @pytest.mark.parametrize("backend", ["cython", "numpy"])
 @pytest.mark.parametrize("room", [None, 1])
-def test_the_jacobian_is_pytorchs(room, backend, monkeypatch):
+def test_the_jacobian_is_that_of_differences(room, backend, monkeypatch):
     """Each row in its place, in one chunk and in chunks of a row of X; a frozen layer and one that is not in the graph have no part."""
     if room is not None:
         monkeypatch.setattr(jacobian, "CHUNK_BYTES", room)
     vv.manual_seed(2)
     model = nn.Sequential(nn.Linear(INPUTS, 7), nn.LayerNorm(7), nn.Tanh(), nn.Linear(7, 5), nn.GELU(), nn.Linear(5, OUTPUTS)).double()
-    other = torch.nn.Sequential(torch.nn.Linear(INPUTS, 7), torch.nn.LayerNorm(7), torch.nn.Tanh(), torch.nn.Linear(7, 5),
-                                torch.nn.GELU(), torch.nn.Linear(5, OUTPUTS)).double()
-    other.load_state_dict({name: torch.tensor(value) for name, value in model.state_dict().items()})
     model[3].requires_grad_(False)
-    named = {name: p.detach() for name, p in other.named_parameters()}
-    J = torch.func.jacrev(lambda named: torch.func.functional_call(other, named, (torch.tensor(X),)))(named)
-    expected = np.concatenate([J[name].reshape(ROWS * OUTPUTS, -1).numpy() for name in named if not name.startswith("3.")], axis=1)
     idle = nn.Linear(2, 1).double()
     params = [p for p in model.parameters() if p.requires_grad]
+    expected = differences(model, params)
     trainer = vv.Trainer(model, nn.MSELoss(), optim.LevenbergMarquardt(model.parameters()), backend=backend)
     for function in (Jacobian(trainer, X), EagerJacobian(model, X, np.dtype(np.float64))):
         found = function.jacobian([*params, idle.weight])
-        np.testing.assert_allclose(found[:, :-2], expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(found[:, :-2], expected, atol=1e-8)
         assert found.shape[1] == expected.shape[1] + 2 and not found[:, -2:].any()
 
 
