@@ -281,15 +281,34 @@ def test_tree_of_many_chunks(level, level_books, count):
     np.testing.assert_allclose(dw, expected, rtol=0, atol=1e-7 * len(x))
 
 
-def test_long_sums_are_trees(level, level_books):
-    """total: float64 sums of 128 elements, joined by the same tree; any order within a chunk is exact here."""
+def eight_lanes(terms):
+    """A chunk's sum: eight chains side by side, then halves of them joined."""
+    lanes = np.zeros(128)
+    lanes[:len(terms)] = terms
+    lanes = np.add.accumulate(lanes.reshape(16, 8))[-1]
+    while len(lanes) > 1:
+        lanes = lanes[:len(lanes) // 2] + lanes[len(lanes) // 2:]
+    return lanes[0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_long_sums_are_trees(level, level_books, dtype):
+    """total, sum_squares and mean_loss: float64 sums of 128 elements, joined by the same tree. The terms are of very different sizes:
+    another order rounds to another sum."""
     book, rng = level_books[level], np.random.default_rng(6)
-    for n in (1, 127, 128, 129, 300, 1000):
-        x = (rng.integers(-999, 999, n) * 2.0 ** rng.integers(-3, 3, n)).astype(np.float32)
-        chunks = [x[start:start + 128].astype(np.float64).sum() for start in range(0, n, 128)]
-        s = np.empty(1)
-        book.total(x, s)
-        assert s[0] == tree(chunks)
+
+    def expected(terms):
+        return tree([eight_lanes(terms[start:start + 128]) for start in range(0, len(terms), 128)])
+    for n in (1, 7, 127, 128, 129, 256, 300, 384, 385, 640, 1000, 1664, 9000):
+        x, w = ((rng.normal(size=n) * 2.0 ** rng.integers(-18, 18, n)).astype(dtype) for _ in range(2))
+        total, squares, loss = np.empty(1), np.empty(1), np.empty(2)
+        book.total(x, total)
+        book.sum_squares(x, np.array([0.5]), squares)
+        book.mean_loss(x, w, loss)
+        wide, v = x.astype(np.float64), w.astype(np.float64)
+        assert total[0] == expected(wide), n
+        assert squares[0] == 0.5 + expected(wide * wide), n
+        assert loss.tolist() == [expected(wide * v), expected(v)], n
 
 
 def test_every_level_is_tested():
