@@ -25,7 +25,8 @@ LEVELS = {"baseline": ["-march=x86-64"], "v3": ["-march=x86-64-v3"], "v4": ["-ma
 if not X86:
     LEVELS = {"baseline": []}
 if DEBUG:
-    FLAGS += [f"-fsanitize={DEBUG}", "-fno-omit-frame-pointer", "-g", "-O1"]
+    # with -fwrapv, which Python's own flags may hold, gcc leaves out the check of signed overflow
+    FLAGS += [f"-fsanitize={DEBUG}", "-fno-wrapv", "-fno-omit-frame-pointer", "-g", "-O1"]
 OPENMP = [] if sys.platform == "darwin" else ["-fopenmp"]
 
 HEADERS = [os.path.join("kernels/compiled", f) for f in sorted(os.listdir("kernels/compiled")) if f.endswith((".h", ".pxi"))]

@@ -25,10 +25,9 @@ static inline void vv_pause(void) {
    for may have none. 8 threads on 2 cores, 64-128-10: 500 us a step with the tries, 34 without. */
 static inline int vv_patience(int threads) {
 #ifdef _OPENMP
-    return threads <= omp_get_num_procs() ? 2000 : 0;
-#else
-    return threads > 1 ? 0 : 2000;
+    if (threads > omp_get_num_procs()) return 0;
 #endif
+    return 2000;
 }
 
 /* Arrive for the `turn`-th time and wait for all others. Each thread writes a line of its own and reads the others': one crossing, 50 ns

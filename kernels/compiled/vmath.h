@@ -117,7 +117,7 @@ INLINE vec_f64 tanh_f64(vec_f64 x) {
 INLINE vec_f64 log_f64(vec_f64 x) {
     int_f64 tiny = x < 2.2250738585072014e-308;
     vec_f64 scaled = select_f64(tiny, x * 18014398509481984.0, x);  /* 2^54 brings subnormals into range */
-    int_f64 bits = (int_f64)scaled - 0x3fe6a09e667f3bcdLL;  /* sqrt(1/2) */
+    int_f64 bits = (int_f64)((bits_f64)scaled - 0x3fe6a09e667f3bcdULL);  /* sqrt(1/2); unsigned: those of a negative x would overflow */
     int_f64 k = (bits >> 52) - (tiny & 54);
     vec_f64 f = (vec_f64)((bits & 0x000fffffffffffffLL) + 0x3fe6a09e667f3bcdLL) - 1.0;
     vec_f64 s = f / (2.0 + f), z = s * s, h = 0.5 * f * f;

@@ -6,11 +6,13 @@
 enum { F(stack_levels) = 40 };
 enum { F(NEAR_X) = 1024 * MAX_PANELS * LANES, F(NEAR_DY) = (1 << 19) / sizeof(REAL) };
 
-/* Outputs that are gone through together. Where x does not fit the second-level cache, a group of its panels is copied for as many as
-   have room for their columns of dy; else blocks of TILE_ROWS outputs walk along whole rows of weights, which suits their update. */
-INLINE int F(is_near)(ptrdiff_t N, ptrdiff_t O) { return N * O * sizeof(REAL) <= 1 << 14; } /* dy itself is that close */
+/* Whether dy stays in the first-level cache as it is, so that its columns need not be brought together. */
+INLINE int F(is_close)(ptrdiff_t N, ptrdiff_t O) { return N * O * sizeof(REAL) <= 1 << 14; }
+/* Outputs that are gone through together: all, where dy is close. Where x does not fit the second-level cache, a group of its panels is
+   copied for as many as have room for their columns of dy; else blocks of TILE_ROWS outputs walk along whole rows of weights, which suits
+   their update. */
 static ptrdiff_t F(block_outputs)(ptrdiff_t N, ptrdiff_t I, ptrdiff_t O) {
-    if (F(is_near)(N, O)) return O;
+    if (F(is_close)(N, O)) return O;
     const ptrdiff_t most = F(NEAR_DY) / (N > 0 ? N : 1) / TILE_ROWS * TILE_ROWS;
     const int copied = N * I * sizeof(REAL) > 1 << 20 && N * MAX_PANELS * LANES <= F(NEAR_X);
     return copied && most > TILE_ROWS ? most : TILE_ROWS;
@@ -68,7 +70,7 @@ static void F(weight_block)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_
                             ptrdiff_t i1, F(sink) *to) {
     REAL stack[F(stack_levels)][MAX_ROWS * MAX_PANELS * LANES] __attribute__((aligned(64)));
     REAL near_dy[F(NEAR_DY)] __attribute__((aligned(64))), near_x[F(NEAR_X)] __attribute__((aligned(64)));
-    const int close = F(is_near)(N, O), copied = !close && F(block_outputs)(N, I, O) > TILE_ROWS && o1 - o0 > TILE_ROWS;
+    const int close = F(is_close)(N, O), copied = !close && F(block_outputs)(N, I, O) > TILE_ROWS && o1 - o0 > TILE_ROWS;
     const ptrdiff_t blocks = (o1 - o0 + TILE_ROWS - 1) / TILE_ROWS;
     const int near = !close && N * blocks * TILE_ROWS <= F(NEAR_DY); /* columns of dy, TILE_ROWS side by side */
     for (ptrdiff_t i = i0; i < i1;) {

@@ -1,13 +1,10 @@
 """The two speeds give the same bits: a loop written by hand, and the Trainer's plan, after 105 steps."""
 import functools
-import importlib.util
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
+import processes
 import pytest
 import vivace.nn.functional as F
 from nn_nets import BATCH, CLASSES, FEATURES, NETS, ROWS, Residual, data, digest, eager, planned, prepared, two_groups
@@ -18,35 +15,19 @@ import vivace as vv
 from vivace import nn, optim
 
 PROGRAM = pathlib.Path(__file__).with_name("nn_nets.py")
-LEVELS = vv.kernels.available()["cython"]
-
-# A level or backend of its own needs a process of its own: the eager step uses the process's default.
-FULL = {}
-PROCESSES = {
-    **{level: ({"VIVACE_ISA": level}, FULL) for level in LEVELS if level != "baseline"},
-    "baseline": ({"VIVACE_ISA": "baseline"}, {"optimizers": ["sgd", "adam"], "threads": [1, 3]}),
-    "numpy": ({"VIVACE_BACKEND": "numpy"}, {"optimizers": ["sgd", "adam"], "dtypes": ["float64"], "threads": [1], "wide": False}),
-    "numba": ({"VIVACE_BACKEND": "numba"}, {"optimizers": ["sgd", "adam"], "dtypes": ["float32"], "threads": [1]}),
+OPTIONS = {
+    "baseline": {"optimizers": ["sgd", "adam"], "threads": [1, 3]},
+    "numpy": {"optimizers": ["sgd", "adam"], "dtypes": ["float64"], "threads": [1], "wide": False},
+    "numba": {"optimizers": ["sgd", "adam"], "dtypes": ["float32"], "threads": [1]},
 }
+"""What is run of the program, all of it where nothing is said."""
 
 
-@functools.cache
 def digests(name):
-    """What the program finds in a process that was told to use this level or backend."""
-    forced, options = PROCESSES[name]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("VIVACE_")}
-    done = subprocess.run([sys.executable, "-W", "error", str(PROGRAM), json.dumps(options)], env=environment | forced,
-                          capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
-    assert name in (result["which"]["backend"], result["which"]["isa"])
-    return result["digests"]
+    return processes.digests(PROGRAM, name, json.dumps(OPTIONS.get(name, {})))
 
 
-slow_numba = pytest.param("numba", marks=pytest.mark.slow)
-
-
-@pytest.mark.parametrize("name", [*LEVELS, "numpy", *([slow_numba] if importlib.util.find_spec("numba") else [])])
+@pytest.mark.parametrize("name", processes.NAMES)
 def test_eager_equals_plan_for_any_threads(name):
     """Four networks (dropout, residual, concatenating, tied), three optimizers with two groups, row weights, a short last batch."""
     found = digests(name)
@@ -55,7 +36,7 @@ def test_eager_equals_plan_for_any_threads(name):
     assert len({values[0] for values in found.values()}) == len(found)  # the configurations do differ
 
 
-@pytest.mark.parametrize("level", [level for level in LEVELS if level not in ("baseline", "v3")])
+@pytest.mark.parametrize("level", processes.LEVELS_BESIDE_V3)
 def test_levels_agree(level):
     assert digests("v3") == digests(level)
 

@@ -1,13 +1,9 @@
 """Levenberg-Marquardt in compiled records: no fallback, the bits of steps by hand, and the Jacobian of differences."""
-import functools
-import importlib.util
-import json
-import os
 import pathlib
-import subprocess
 import sys
 
 import numpy as np
+import processes
 import pytest
 import vivace.nn.functional as F
 from levenberg_nets import INPUTS, NETS, OUTPUTS, ROWS, T, W, X, parts, trained
@@ -21,27 +17,13 @@ from vivace import jacobian, nn, optim, threads
 from vivace.jacobian import Jacobian
 
 PROGRAM = pathlib.Path(__file__).with_name("levenberg_nets.py")
-LEVELS = vv.kernels.available()["cython"]
-PROCESSES = {**{level: {"VIVACE_ISA": level} for level in LEVELS},
-             "numpy": {"VIVACE_BACKEND": "numpy"}, "numba": {"VIVACE_BACKEND": "numba"}}
 
 
-@functools.cache
 def digests(name):
-    """What the program finds in a process that was told to use this level or backend."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("VIVACE_")}
-    done = subprocess.run([sys.executable, "-W", "error", str(PROGRAM)], env=environment | PROCESSES[name], capture_output=True, text=True,
-                          timeout=600)
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
-    assert name in (result["which"]["backend"], result["which"]["isa"])
-    return result["digests"]
+    return processes.digests(PROGRAM, name)
 
 
-slow_numba = pytest.param("numba", marks=pytest.mark.slow)
-
-
-@pytest.mark.parametrize("name", [*LEVELS, "numpy", *([slow_numba] if importlib.util.find_spec("numba") else [])])
+@pytest.mark.parametrize("name", processes.NAMES)
 def test_steps_by_hand_equal_compiled_ones_for_any_threads(name):
     """Weights and losses of five steps: dense, residual with a tied layer, layer norm and PReLU, dropout; with and without row weights."""
     found = digests(name)
@@ -50,7 +32,7 @@ def test_steps_by_hand_equal_compiled_ones_for_any_threads(name):
     assert len({values[0] for values in found.values()}) == len(found)  # the configurations do differ
 
 
-@pytest.mark.parametrize("level", [level for level in LEVELS if level not in ("baseline", "v3")])
+@pytest.mark.parametrize("level", processes.LEVELS_BESIDE_V3)
 def test_levels_agree(level):
     assert digests("v3") == digests(level)
 

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 import vivace.nn.functional as F
 from torch_traces import SOURCES, traces
-from vivace.nn.jacobian import EagerJacobian
 
 import vivace as vv
 from vivace import nn, optim
@@ -138,88 +137,6 @@ def sine(seed=0):
 S = np.linspace(-np.pi, np.pi, 100)[:, None]
 
 
-NETWORKS = {
-    "dense": lambda: nn.Sequential(nn.Linear(6, 4), nn.Sigmoid(), nn.Linear(4, 3)),
-    "normalised": lambda: nn.Sequential(nn.Linear(6, 5), nn.LayerNorm(5), nn.PReLU(), nn.Linear(5, 3)),
-    "dropping": lambda: nn.Sequential(nn.Dropout(0.25), nn.Linear(6, 9), nn.Tanh(), nn.Dropout(0.5), nn.Linear(9, 2)),
-    "frozen": lambda: frozen(nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 1))),
-}
-
-
-def frozen(model):
-    model[0].weight.requires_grad_(False)
-    return model
-
-
-def network(name, dtype="float64"):
-    vv.manual_seed(2)
-    return NETWORKS[name]().to(dtype)
-
-
-@pytest.mark.parametrize("name", ["dense", "normalised", "frozen"])
-def test_the_jacobian_is_that_of_differences(name):
-    model = network(name)
-    params = [p for p in model.parameters() if p.requires_grad]
-    function = EagerJacobian(model, X[:7], np.float64)
-    columns = []
-    for p in params:
-        for index in np.ndindex(p.shape):
-            ends = []
-            for h in (1e-6, -1e-6):
-                moved = p.numpy().copy()
-                moved[index] += h
-                kept = p.numpy().copy()
-                p.copy_(moved)
-                ends.append(model(X[:7]).numpy().reshape(-1).copy())
-                p.copy_(kept)
-            columns.append((ends[0] - ends[1]) / 2e-6)
-    np.testing.assert_allclose(function.jacobian(params), np.array(columns).T, atol=1e-8)
-    np.testing.assert_array_equal(function.outputs(), model(X[:7]).numpy())
-
-
-@pytest.mark.parametrize("weight", [None, RNG.uniform(0.1, 2, 120)], ids=["rows count alike", "rows are weighted"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", NETWORKS)
-def test_lm_in_the_trainer_is_compiled_and_equals_its_own_steps(name, dtype, weight, monkeypatch):
-    """No forward in Python, and the bits of step(), for 1, 2 and 3 threads."""
-    model, t = network(name, dtype), T[:, :1] if name == "frozen" else np.tile(T, 2)[:, :NETWORKS[name]()[-1].out_features]
-    vv.manual_seed(5)
-    optimizer = optim.LevenbergMarquardt(model.parameters(), damping=0.1)
-    losses = [optimizer.step(model, X, t, weight) for _ in range(4)]
-    expected = [p.numpy().copy() for p in model.parameters()]
-    monkeypatch.setattr(EagerJacobian, "__init__", None)
-    for threads in (1, 2, 3):
-        model = network(name, dtype)
-        trainer = vv.Trainer(model, nn.MSELoss(), optim.LevenbergMarquardt(model.parameters(), damping=0.1), seed=5, num_threads=threads)
-        history = trainer.fit(X, t, epochs=4, sample_weight=weight, verbose=0)
-        assert history["loss"] == losses and losses[-1] < losses[0] and model.forwards == 0
-        for p, value in zip(model.parameters(), expected):
-            np.testing.assert_array_equal(p.numpy(), value)
-
-
-def test_lm_of_the_reference_book_agrees():
-    found = []
-    for backend in (None, "numpy"):
-        model = network("normalised")
-        trainer = vv.Trainer(model, nn.MSELoss(), optim.LevenbergMarquardt(model.parameters(), damping=0.1), backend=backend)
-        found.append(trainer.fit(X, np.tile(T, 2)[:, :3], epochs=4, verbose=0)["loss"])
-    np.testing.assert_allclose(*found, rtol=1e-9)
-
-
-def test_a_row_has_one_mask_for_a_step_of_lm():
-    """With a mask for each row that all tries share, linear least squares are solved at once, row scales and all."""
-    vv.manual_seed(3)
-    model = nn.Sequential(nn.Linear(6, 2), nn.Dropout(0.5)).double()
-    optimizer = optim.LevenbergMarquardt(model.parameters(), damping=1e-9)
-    function = EagerJacobian(model, X, np.float64)
-    J, r = function.jacobian(list(model.parameters())), (function.outputs() - T).reshape(-1)
-    assert 0 < np.count_nonzero(np.all(J == 0, axis=1)) < len(J)
-    optimizer.minimise(function, T)
-    left = (function.outputs() - T).reshape(-1)
-    best = r - J @ np.linalg.lstsq(J, r, rcond=None)[0]
-    assert left @ left == pytest.approx(best @ best, rel=1e-6)
-
-
 @pytest.mark.parametrize("scale", ["identity", "diagonal"])
 def test_lm_is_its_papers_iteration(scale):
     """Against a transcription in plain NumPy: accepted steps of the 1-10-1 network."""
@@ -273,8 +190,3 @@ def test_what_they_refuse():
         vv.Trainer(model, nn.CrossEntropyLoss(), optim.LevenbergMarquardt(model.parameters())).fit(X, np.zeros(120, int), verbose=0)
     with pytest.raises(ValueError, match=r"t must have shape \(120, 2\)"):
         optim.LevenbergMarquardt(model.parameters()).step(model, X, T[:, :1])
-    model = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).double()
-    optimizer = optim.LevenbergMarquardt(model.parameters())
-    for train in (lambda: optimizer.step(model, X, T), lambda: vv.Trainer(model, nn.MSELoss(), optimizer).fit(X, T, verbose=0)):
-        with pytest.raises(ValueError, match="takes every row alone.*batch.norm.* needs more than 1 row"):
-            train()
