@@ -35,7 +35,7 @@ class AccumulatedPlan:
         self.inner, self.updates, self.parts, self.mean = inner, updates, parts, mean
         self.graph, self.store, self.dtype, self.rows = inner.graph, inner.store, inner.dtype, inner.rows * parts
         self.trained, self.calls, self.norms = updates.trained, updates.calls, updates.norms
-        self.values, self.flops = inner.values, inner.flops
+        self.values, self.flops, self.worth = inner.values, inner.flops, inner.worth
         names = [*updates.columns, *(name for name in ("step", "mixup") if name in inner.columns)]
         self.columns = {name: index for index, name in enumerate(names)}
         self.total = aligned(self.store.size, self.dtype)

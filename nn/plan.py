@@ -21,6 +21,14 @@ TABLE_GRADIENTS = ("embedding_backward", "embedding_bag_backward")
 the batch names are written and updated."""
 
 
+SHARE = 3e5
+"""Work for each thread that takes part in a step: less of it costs more in barriers, and in lines that go from core to core, than
+another thread brings. 32-64-10 at batch 32 (work 500,000): 6.8 us on one thread, 8.7 on two; 64-64-10 (820,000): 10.0 and 9.9;
+4-16-3 at batch 16: 1.2, 2.4, and 20 on eight."""
+
+MATMULS = ("linear_forward", "linear_backward_input", "linear_backward_weight", "sparse_linear_forward", "sparse_backward_weight")
+
+
 class SparseBuffers(SparseRows):
     """Sparse rows of a plan."""
 
@@ -102,7 +110,7 @@ class Plan:
         self.arena = aligned(self.arena_bytes, np.uint8)
         self.columns = self._columns()
         self.records = self._encode()
-        self.row_block = self._row_block()
+        self.row_block, self._fixed, self._row = self._row_block(), self._work(0), self._work(1) - self._work(0)
         self._workspace, self._rooms = {}, {}
 
     # --- what is written down
@@ -329,7 +337,19 @@ class Plan:
 
     def flops(self, rows):
         """Floating-point operations of the matmuls of one step of `rows` rows."""
-        return sum(call.flops(rows) for call in self.calls if call.name.startswith(("linear_", "sparse_")) and call.name != "linear_pack")
+        return sum(call.flops(rows) for call in self.calls if call.name in MATMULS)
+
+    def _work(self, rows):
+        """Operations of the matmuls, and 8 for every element of anything else."""
+        return sum(call.flops(rows) * (1 if call.name in MATMULS else 8) for call in self.calls)
+
+    def worth(self, rows):
+        """How many threads a step of `rows` rows has a SHARE of work for."""
+        return max(1, int((self._fixed + self._row * rows) / SHARE))
+
+    def working(self, threads, rows):
+        """How many of a team of `threads` take part in steps of `rows` rows; bits do not depend on it."""
+        return min(threads, self.worth(rows)) if threads > 1 else 1
 
     def memory(self):
         """Bytes this plan works on, by use: arena with the threads' own rooms, parameters with optimizer state, packed weights; of a
@@ -371,7 +391,8 @@ class Plan:
         return full
 
     def launch(self, full, table, rows, batch, start, last_step, threads, seconds):
-        """run() on spaces that full() gave."""
+        """run() on spaces that full() gave. A team of `threads` is started; those for which there is no SHARE of the work leave at once."""
+        team, threads = threads, self.working(threads, min(rows, batch))
         full[R.PRIVATE] = self._private(threads)
         workspace = self._workspace
         if hasattr(self.book, "ENGINE_SIZES"):
@@ -380,7 +401,8 @@ class Plan:
                 need = threads * (len(self.records) * sizes["args"] + sizes["place"])
                 workspace.update(threads=threads, array=aligned(need, np.uint8))
             workspace = workspace["array"]
-        return self.book.run_plan(self.records, full, table, workspace, rows, batch, self.row_block, start, last_step, threads, seconds)
+        return self.book.run_plan(self.records, full, table, workspace, rows, batch, self.row_block, start, last_step, threads, team,
+                                  seconds)
 
     def _private(self, threads):
         """The threads' own rooms, side by side."""

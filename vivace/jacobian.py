@@ -51,7 +51,7 @@ class Jacobian:
         if "step" in plan.columns:
             table[:, plan.columns["step"]] = self.trainer.step * len(self.X) + numbers
         plan.enter()
-        with threads.team(self.trainer._threads() if batch > 1 else 1, plan.flops(batch), batch) as team:
+        with threads.team(self.trainer._threads() if batch > 1 else 1, plan.worth(batch), batch) as team:
             while position[0] < steps:
                 step, phase, _ = plan.run(spaces, table, rows, batch, position, steps, team, 0.1)
                 position = (step, phase)

@@ -95,7 +95,7 @@ class Objective:
         if R.TOTAL in self.spaces:
             self.spaces[R.TOTAL][...] = 0
         spaces = {**self.spaces, R.RESULT: self.result}
-        with threads.team(trainer._threads(), self.plan.flops(self.batch), self.batch) as team:
+        with threads.team(trainer._threads(), self.plan.worth(self.batch), self.batch) as team:
             while position[0] < self.chunks:
                 step, phase, status = self.plan.run(spaces, self.table, self.rows, self.batch, position, self.chunks, team, 0.1)
                 if status == "not finite":

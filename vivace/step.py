@@ -145,7 +145,7 @@ class Step:
         plan, flops = self.plan, self.flops * rows
         if self.alone and flops < SMALL:
             return plan.launch(self.spaces, table, rows, rows, _START, 1, 1, np.inf)[2]
-        with threads.team(self.trainer._threads(), flops if flops >= SMALL else 0, rows) as team:
+        with threads.team(self.trainer._threads(), plan.worth(rows) if flops >= SMALL else 1, rows) as team:
             return plan.launch(self.spaces, table, rows, rows, _START, 1, team, np.inf)[2]
 
     def _refuse(self):

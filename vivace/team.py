@@ -6,8 +6,16 @@ PROBE = 2e-3
 SLICE = 0.1
 """Seconds of any other slice: a run returns to Python at least this often."""
 
-AGAIN = 1.0
-"""Seconds after which the sizes not in use are measured anew: 2% of the time, where they are not far slower."""
+SOON, AGAIN = 0.02, 1.0
+"""Seconds after which the sizes not in use are measured anew, at first, and once the same one was the faster one several times: 2% of
+the time, where they are not far slower. A measurement that something else disturbed should not hold for long: one of six of 64-128-10
+beside nothing but the system's own work kept one thread, 18 us a step instead of 12.5."""
+
+SURER = 4
+"""Every measurement that finds the same size lets this many times as long pass before the next."""
+
+COST = 25
+"""And as many times as long as it lost on the slower sizes: 4% of the time, where their steps take long."""
 
 
 class Team:
@@ -22,8 +30,9 @@ class Team:
 
     def __init__(self, most, fixed):
         self.sizes = [most] if fixed or most == 1 else [most, 1]
-        self.seconds = {}  # size -> seconds of a step, when it was last measured
-        self.size, self.until, self.probing = most, 0.0, False
+        self.seconds, self.best = {}, None  # size -> seconds of a step, when it was last measured; the fastest
+        self.size, self.until, self.wait, self.probing = most, 0.0, SOON, False
+        self.spent = dict.fromkeys(self.sizes, 0.0)  # size -> seconds of the measurements of this round
         self.held = [0, 0.0]  # steps and seconds of the size in use that were not judged yet
         self.queue = self.sizes * 2 if len(self.sizes) > 1 else []
         self.begin()
@@ -48,6 +57,13 @@ class Team:
         self.size = min(self.sizes, key=lambda n: self.seconds.get(n, 0.0))
         return self.size, min(seconds, SLICE), None
 
+    def _settle(self):
+        """All sizes were measured."""
+        best = min(self.sizes, key=self.seconds.get)
+        self.wait = min(SURER * self.wait, AGAIN) if best == self.best else SOON
+        lost = sum(spent * (1 - self.seconds[best] / self.seconds[size]) for size, spent in self.spent.items())
+        self.best, self.until, self.spent = best, max(self.wait, COST * lost), dict.fromkeys(self.sizes, 0.0)
+
     def rest(self):
         """Threads for what is left of a step, which is not measured."""
         self.probing = False
@@ -66,8 +82,10 @@ class Team:
         before = self.seconds.get(self.size, each)
         if self.probing:
             self.seconds[self.size] = min(each, before)
+            self.spent[self.size] += seconds
             self.queue.pop(0)
-            self.until = AGAIN
+            if not self.queue:
+                self._settle()
             return
         self.seconds[self.size] = each
         self.until -= seconds

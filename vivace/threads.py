@@ -20,9 +20,6 @@ os.register_at_fork(after_in_child=_after_fork)
 MOST = 1024
 """Threads of a run, at most: what the system refuses beyond ends the process instead of raising."""
 
-WORTH_A_TEAM = 4e5
-"""Floating-point operations of a step from which a second thread pays for its two barriers and the cold caches of the other core."""
-
 
 def cores():
     """Cores this process may use: its affinity mask, cut by the container's CPU quota."""
@@ -88,10 +85,10 @@ def check(n, name="num_threads"):
 
 
 @contextmanager
-def team(asked, flops, rows):
-    """The number of threads for a run whose step costs `flops`; holds its share of the cores while it runs.
+def team(asked, worth, rows):
+    """The number of threads for a run whose step is worth that of `worth`; holds its share of the cores while it runs.
 
-    asked: obeyed exactly, above the core count as well; None: one thread unless a step is worth more, and never more than the
+    asked: obeyed exactly, above the core count as well; None: what a step is worth, with 8 rows for each at least, and never more than the
     cores that other runs of this process leave free. A forked child runs alone: a team does not survive a fork.
     """
     with _lock:
@@ -99,10 +96,9 @@ def team(asked, flops, rows):
             n = 1
         elif asked is not None or forced() is not None:
             n = asked or forced()
-        elif flops < WORTH_A_TEAM:
-            n = 1
         else:
-            n = max(1, min(cores() - _state["busy"], int(flops / WORTH_A_TEAM) + 1, rows // 8))
+            n = max(1, min(worth, rows // 8))
+            n = n if n == 1 else max(1, min(n, cores() - _state["busy"]))
         _state["busy"] += n
     try:
         yield n

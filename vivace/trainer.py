@@ -368,7 +368,7 @@ class Trainer:
         self.stop_training, self.stop_reason = False, None
         steps_before, self._seconds = self.step, 0.0
         self.sample, self.course.failure = Sample(arrays, target, weight), None
-        with threads.team(self._threads(), plan.flops(batch), batch) as team, Progress(verbose, first + epochs, rows) as progress, \
+        with threads.team(self._threads(), plan.worth(batch), batch) as team, Progress(verbose, first + epochs, rows) as progress, \
                 Interrupts() as interrupts:
             fixed = self.num_threads is not None or threads.forced() is not None
             self._team = team = team_for(plan, self._team, team, fixed or plan.flops(batch) > SURELY_A_TEAM)
@@ -541,7 +541,7 @@ class Trainer:
         arrays = prepare.as_type(arrays, self.store.dtype)
         plan = self._prediction_plan([a.shape[1] for a in arrays], prepare.sparse_places(arrays))
         rows = len(arrays[0])
-        with threads.team(self._threads(), plan.flops(min(rows, plan.rows)), rows) as team:
+        with threads.team(self._threads(), plan.worth(min(rows, plan.rows)), rows) as team:
             return eval_outputs(plan, arrays, rows, team)
 
     def predict_proba(self, X):

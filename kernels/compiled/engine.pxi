@@ -28,7 +28,7 @@ cdef struct Run:
     Py_ssize_t columns
     Py_ssize_t rows, batch, row_block
     Py_ssize_t first_step, first_phase, last_step
-    int phases, loss_op, pack_op, threads, patience
+    int phases, loss_op, pack_op, threads, patience  # threads that take part
     vv_entry forward
     Py_ssize_t private     # bytes of a thread's own room
     double deadline
@@ -179,6 +179,8 @@ cdef void work(void* context, int thread) noexcept nogil:
     cdef Py_ssize_t step, n, start, end, passed = 0
     cdef int phase, until_look = 1, look_every = 1
     cdef double looked = vv_now()
+    if thread >= run.threads:
+        return
     resolve(run, args, thread)
     step, phase = run.first_step, <int>run.first_phase
     while step < run.last_step:
@@ -231,12 +233,12 @@ def record_layout():
 
 
 def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ssize_t rows, Py_ssize_t batch, Py_ssize_t row_block,
-             start, Py_ssize_t last_step, int threads, double seconds):
+             start, Py_ssize_t last_step, int threads, int team, double seconds):
     """Run steps start..last_step of one epoch: (step, phase, status); status "finished", "time" or "not finite".
 
     records: plan.RECORD array, sorted by phase. spaces: one array or None per space. table: (steps, columns).
-    workspace: at least threads * (len(records) * ENGINE_SIZES["args"] + ENGINE_SIZES["place"]) bytes. start: (step, phase). Returns between phases once
-    `seconds` are over, after at least one. The plan has checked everything; nothing is checked here.
+    workspace: at least threads * (len(records) * ENGINE_SIZES["args"] + ENGINE_SIZES["place"]) bytes. start: (step, phase). team: threads that are
+    started, of which the first `threads` take part. Returns between phases once `seconds` are over, after at least one. The plan has checked everything; nothing is checked here.
     """
     cdef Run run
     cdef cnp.ndarray rec = records
@@ -266,7 +268,7 @@ def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ss
     run.stop_at, run.status, run.step, run.phase = -1, RUNNING, start[0], start[1]
     with nogil:
         run.deadline = vv_now() + seconds
-        ran = vv_team(threads, work, &run)
-    if ran != threads:
-        raise RuntimeError(f"{threads} threads were asked for and the OpenMP runtime gave {ran}")
+        ran = vv_team(team, work, &run)
+    if ran != team:
+        raise RuntimeError(f"{team} threads were asked for and the OpenMP runtime gave {ran}")
     return run.step, run.phase, {FINISHED: "finished", OUT_OF_TIME: "time", NOT_FINITE: "not finite"}[run.status]

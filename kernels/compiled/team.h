@@ -56,9 +56,9 @@ static inline int vv_team(int threads, void (*work)(void *, int), void *context)
         omp_set_dynamic(0);
 #pragma omp parallel num_threads(threads)
         {
-#pragma omp single
-            ran = omp_get_num_threads();
-            if (ran == threads) work(context, omp_get_thread_num());
+            const int thread = omp_get_thread_num(), all = omp_get_num_threads(); /* no barrier here: nobody waits for a thread without work */
+            if (thread == 0) ran = all;
+            if (all == threads) work(context, thread);
         }
         return ran;
     }

@@ -10,7 +10,7 @@ from .sparse import cut_count
 _REALS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def run_plan(records, spaces, table, workspace, rows, batch, row_block, start, last_step, threads, seconds, book):
+def run_plan(records, spaces, table, workspace, rows, batch, row_block, start, last_step, threads, team, seconds, book):
     """Run steps start..last_step of one epoch: (step, phase, status); status "finished", "time" or "not finite".
 
     records: record.RECORD array sorted by phase. spaces: one array or None per space. table: (steps, columns) hyperparameters.

@@ -376,8 +376,8 @@ def fork(times):
 def _forked():
     import warnings
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore",
-                              DeprecationWarning)  # newer Pythons warn of forks of processes with threads: that is the point
+        for kind in (DeprecationWarning, RuntimeWarning):  # newer Pythons, and JAX, warn of threads: that is the point
+            warnings.simplefilter("ignore", kind)
         return os.fork()
 
 

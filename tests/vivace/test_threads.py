@@ -7,9 +7,13 @@ import types
 
 import numpy as np
 import pytest
+from vivace.nn.plan import Plan
 
 import vivace as vv
 from vivace import nn, optim, threads
+
+WORKING = Plan.working
+"""As it is outside of these tests (conftest.py)."""
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +24,8 @@ def nothing_is_set(monkeypatch):
     vv.set_num_threads(None)
 
 
-def taken(asked=None, flops=0.0, rows=1 << 20):
-    with threads.team(asked, flops, rows) as n:
+def taken(asked=None, worth=1, rows=1 << 20):
+    with threads.team(asked, worth, rows) as n:
         return n
 
 
@@ -36,17 +40,17 @@ def test_affinity_is_read():
     mask = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(mask)})
-        assert threads.cores() == 1 and taken(flops=1e12) == 1
+        assert threads.cores() == 1 and taken(worth=1000) == 1
     finally:
         os.sched_setaffinity(0, mask)
 
 
 def test_small_steps_take_one_thread_and_large_ones_no_more_than_the_cores(monkeypatch):
     monkeypatch.setattr(threads, "cores", lambda: 8)
-    assert taken(flops=threads.WORTH_A_TEAM * 0.99) == 1 and taken(flops=threads.WORTH_A_TEAM * 1.01) == 2
-    assert taken(flops=1e15) == 8 and taken(flops=1e15, rows=32) == 4 and taken(flops=1e15, rows=1) == 1
+    assert [taken(worth=n) for n in (1, 2, 5)] == [1, 2, 5]
+    assert taken(worth=1000) == 8 and taken(worth=1000, rows=32) == 4 and taken(worth=1000, rows=1) == 1
     monkeypatch.setattr(threads, "cores", lambda: 1)
-    assert taken(flops=1e15) == 1
+    assert taken(worth=1000) == 1
 
 
 @pytest.mark.parametrize("says, cores", [("150000 100000", 1), ("50000 100000", 1), ("300000 100000", 3), ("max 100000", 8),
@@ -102,12 +106,12 @@ def test_wrong_numbers_are_refused(wrong):
 
 def test_runs_at_once_share_the_cores(monkeypatch):
     monkeypatch.setattr(threads, "cores", lambda: 4)
-    with threads.team(3, 1e12, 1000) as first, threads.team(None, 1e12, 1000) as second, threads.team(None, 1e12, 1000) as third:
+    with threads.team(3, 1000, 1000) as first, threads.team(None, 1000, 1000) as second, threads.team(None, 1000, 1000) as third:
         assert (first, second, third) == (3, 1, 1)
-    assert taken(flops=1e12) == 4  # all were given back
-    with pytest.raises(ZeroDivisionError), threads.team(4, 1e12, 1000):
+    assert taken(worth=1000) == 4  # all were given back
+    with pytest.raises(ZeroDivisionError), threads.team(4, 1000, 1000):
         raise ZeroDivisionError
-    assert taken(flops=1e12) == 4
+    assert taken(worth=1000) == 4
 
 
 def test_a_fit_reports_what_it_took():
@@ -121,6 +125,27 @@ def test_a_fit_reports_what_it_took():
     trainer.num_threads = None
     trainer.fit(X, X[:, 0], epochs=1, verbose=0)
     assert trainer.last_run.threads == 3
+
+
+def test_threads_without_a_share_of_the_work_leave(monkeypatch):
+    """A team is as large as was asked for; how many of it take part goes by the work of a step, which is not that of matmuls alone."""
+    X = np.random.default_rng(0).standard_normal((512, 16)).astype(np.float32)
+    found = []
+    for working in (WORKING, Plan.working):
+        monkeypatch.setattr(Plan, "working", working)
+        vv.manual_seed(0)
+        model = nn.Linear(16, 3)
+        trainer = vv.Trainer(model, nn.MSELoss(), optim.Adam(model.parameters()), num_threads=8, seed=0)
+        trainer.fit(X, X[:, :3], epochs=2, batch_size=16, verbose=0)
+        assert trainer.last_run.threads == 8
+        found.append(model.weight.numpy().tobytes())
+        monkeypatch.undo()
+    assert found[0] == found[1]
+    monkeypatch.setattr(Plan, "working", WORKING)
+    wide, rowwise = nn.Sequential(nn.Linear(64, 256), nn.Tanh(), nn.Linear(256, 10)), nn.LayerNorm(99)
+    for net, width, expected in ((model, 16, [1, 1, 8]), (wide, 64, [1, 2, 8]), (rowwise, 99, [1, 1, 8])):
+        plan = vv.Trainer(net, nn.MSELoss(), optim.SGD(net.parameters()))._prediction_plan([width])
+        assert [plan.working(8, rows) for rows in (1, 16, 100_000)] == expected
 
 
 @pytest.mark.parametrize("n", [64, 1024])
@@ -143,13 +168,13 @@ def test_teams_from_several_python_threads_are_counted_right(monkeypatch):
 
     def work():
         for _ in range(300):
-            taken(flops=1e12)
+            taken(worth=1000)
     workers = [threading.Thread(target=work) for _ in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(60)
-    assert taken(flops=1e12) == 4
+    assert taken(worth=1000) == 4
 
 
 # --- the same bits
