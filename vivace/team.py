@@ -6,16 +6,16 @@ PROBE = 2e-3
 SLICE = 0.1
 """Seconds of any other slice: a run returns to Python at least this often."""
 
-SOON, AGAIN = 0.02, 1.0
-"""Seconds after which the sizes not in use are measured anew, at first, and once the same one was the faster one several times: 2% of
-the time, where they are not far slower. A measurement that something else disturbed should not hold for long: one of six of 64-128-10
-beside nothing but the system's own work kept one thread, 18 us a step instead of 12.5."""
+AGAIN = 1.0
+"""Seconds after which the sizes not in use are measured anew: 2% of the time, where they are not far slower."""
 
-SURER = 4
-"""Every measurement that finds the same size lets this many times as long pass before the next."""
+SOON, SURER = 0.02, 4
+"""But so soon where one thread was found to be faster, and SURER times as long after every time it is found again: what disturbs a
+measurement of all threads should not count for long. One of six fits of 64-128-10, beside nothing but the system's own work, kept one
+thread for a second, 18 us a step instead of 12.5."""
 
 COST = 25
-"""And as many times as long as it lost on the slower sizes: 4% of the time, where their steps take long."""
+"""And at least so many times as long as the slower sizes took more: 4% of the time, where their steps take long."""
 
 
 class Team:
@@ -31,7 +31,7 @@ class Team:
     def __init__(self, most, fixed):
         self.sizes = [most] if fixed or most == 1 else [most, 1]
         self.seconds, self.best = {}, None  # size -> seconds of a step, when it was last measured; the fastest
-        self.size, self.until, self.wait, self.probing = most, 0.0, SOON, False
+        self.size, self.until, self.wait, self.probing = most, 0.0, AGAIN, False
         self.spent = dict.fromkeys(self.sizes, 0.0)  # size -> seconds of the measurements of this round
         self.held = [0, 0.0]  # steps and seconds of the size in use that were not judged yet
         self.queue = self.sizes * 2 if len(self.sizes) > 1 else []
@@ -60,7 +60,7 @@ class Team:
     def _settle(self):
         """All sizes were measured."""
         best = min(self.sizes, key=self.seconds.get)
-        self.wait = min(SURER * self.wait, AGAIN) if best == self.best else SOON
+        self.wait = AGAIN if best == self.sizes[0] else SOON if best != self.best else min(SURER * self.wait, AGAIN)
         lost = sum(spent * (1 - self.seconds[best] / self.seconds[size]) for size, spent in self.spent.items())
         self.best, self.until, self.spent = best, max(self.wait, COST * lost), dict.fromkeys(self.sizes, 0.0)
 
