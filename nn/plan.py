@@ -1,4 +1,6 @@
 """The plan: a graph, a loss and an optimizer as records for an engine, over one arena that is laid out before the first step."""
+import math
+
 import numpy as np
 
 from .. import kernels
@@ -110,7 +112,8 @@ class Plan:
         self.arena = aligned(self.arena_bytes, np.uint8)
         self.columns = self._columns()
         self.records = self._encode()
-        self.row_block, self._fixed, self._row = self._row_block(), self._work(0), self._work(1) - self._work(0)
+        self.row_block, self._fixed = self._row_block(), self._work(0)
+        self._row = self._work(1) - self._fixed
         self._workspace, self._rooms = {}, {}
 
     # --- what is written down
@@ -301,28 +304,29 @@ class Plan:
         return {name: index for index, name in enumerate(dict.fromkeys(names))}
 
     def _encode(self):
-        records = np.zeros(len(self.calls), R.RECORD)
         places = {id(call): index for index, call in enumerate(self.calls)}
-        for record, call in zip(records, self.calls):
-            record["op"], record["over"], record["phase"] = kernels.reference.OPS[call.name], R.OVER.index(call.over), call.phase
-            record["cut"] = R.CUT.index(call.cut)
-            record["chained"], record["real"] = call.chained, self.dtype == np.float64
-            record["source"] = (call.source or self.dtype) == np.float64
-            record["then"] = [-1 if t is None else places[id(t)] for t in call.then]
-            record["buf"], record["slot"] = -1, -1
-            record["dim"] = call.dims
-            for i, b in enumerate(call.arrays):
-                if b is not None:
-                    record["buf"][i] = R.reference_to(*b.place)
-                    record["moving"] |= b.place[0] >= R.ROW_STREAM
-            for i, value in enumerate(call.scalars):
-                if isinstance(value, Slot):
-                    record["slot"][i], record["moving"] = self.columns[value.name], 1
-                    continue
-                value = kernels.ACTIVATIONS.index(value) if isinstance(value, str) else value
-                record["s"][i] = value
-                record["k"][i] = np.array(int(value) & (1 << 64) - 1, np.uint64).astype(np.int64)
+        records = np.zeros(len(self.calls), R.RECORD)
+        rows = [self._fields(call, places) for call in self.calls]
+        for name, column in zip(rows[0], zip(*(row.values() for row in rows))):  # field by field: element by element takes five times as long
+            records[name] = column
         return records
+
+    def _fields(self, call, places):
+        """The record of a call, by field; places: call -> its number."""
+        arrays = [-1 if b is None else R.reference_to(*b.place) for b in call.arrays]
+        moving = any(b is not None and b.place[0] >= R.ROW_STREAM for b in call.arrays)
+        s, k, slot = [0.0] * R.SCALARS, [0] * R.SCALARS, [-1] * R.SCALARS
+        for i, value in enumerate(call.scalars):
+            if isinstance(value, Slot):
+                slot[i], moving = self.columns[value.name], True
+                continue
+            value = kernels.ACTIVATIONS.index(value) if isinstance(value, str) else value
+            whole = int(value) & (1 << 64) - 1
+            s[i], k[i] = value, whole - (whole >> 63 << 64)
+        return {"op": kernels.reference.OPS[call.name], "over": R.OVER.index(call.over), "phase": call.phase, "cut": R.CUT.index(call.cut),
+                "chained": call.chained, "real": self.dtype == np.float64, "source": (call.source or self.dtype) == np.float64,
+                "then": [-1 if t is None else places[id(t)] for t in call.then], "buf": arrays + [-1] * (R.BUFFERS - len(arrays)),
+                "slot": slot, "dim": call.dims, "s": s, "k": k, "moving": moving}
 
     def _row_block(self):
         """Rows that go through all records of a phase together: small nets keep a block's values in the cache; a large net's weights
@@ -437,7 +441,7 @@ def packed_layout(store):
     for p in store.params:
         if p.ndim == 2:
             layout[p] = offset
-            offset += int(np.prod(kernels.packed_shape(*p.shape, store.dtype)))
+            offset += math.prod(kernels.packed_shape(*p.shape, store.dtype))
     if store.packed is None:
         store.packed = aligned(offset, store.dtype)
     return layout
@@ -449,5 +453,5 @@ def pack_store(store, book):
         return
     for p, offset in packed_layout(store).items():
         shape = kernels.packed_shape(*p.shape, store.dtype)
-        book.linear_pack(p._array, store.packed[offset:offset + int(np.prod(shape))].reshape(shape))
+        book.linear_pack(p._array, store.packed[offset:offset + math.prod(shape)].reshape(shape))
     store.packed_version = store.version

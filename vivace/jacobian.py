@@ -2,6 +2,7 @@
 import numpy as np
 
 from . import threads
+from .door import standing
 from .kernels import record as R
 from .nn.jacobian import CHUNK_ROWS
 from .nn.plan import Data, Plan
@@ -23,6 +24,7 @@ class Jacobian:
         if isinstance(X, SparseRows):
             raise ValueError("X is sparse, which LevenbergMarquardt does not take; it needs X.toarray()")
         self.trainer, self.X = trainer, np.ascontiguousarray(X, trainer.store.dtype)
+        self._passes = {}  # kind -> (what it holds for, Steps)
         self._traced()
 
     def _traced(self):
@@ -36,6 +38,13 @@ class Jacobian:
         draws = any(node.op.random for node in self._traced()[0].nodes)
         return 1 if draws else min(CHUNK_ROWS, len(self.X))
 
+    def _held(self, kind, params, make):
+        """What make() laid out for passes of one kind, while model and settings stand as they are."""
+        now = standing(self.trainer), tuple(map(id, params))
+        if self._passes.get(kind, (None, None))[0] != now:
+            self._passes[kind] = now, make()
+        return self._passes[kind][1]
+
     def _plan(self, name, rows, data, params=()):
         trainer = self.trainer
         graph, text = self._traced()
@@ -44,42 +53,56 @@ class Jacobian:
             return Plan(graph, trainer.store, trainer.book, rows, data, None, None, trainer.seed, emit=not params, gradients=params)
         return trainer._cached((name, text, rows, *map(id, params), trainer.seed), make)
 
-    def _run(self, plan, spaces, numbers, rows, batch):
-        """All steps of the plan over `rows` rows; numbers: which of its draws each step makes."""
-        steps, position = -(-rows // batch), (0, 0)
-        table = np.zeros((steps, max(len(plan.columns), 1)))
-        if "step" in plan.columns:
-            table[:, plan.columns["step"]] = self.trainer.step * len(self.X) + numbers
-        plan.enter()
-        with threads.team(self.trainer._threads() if batch > 1 else 1, plan.worth(batch), batch) as team:
-            while position[0] < steps:
-                step, phase, _ = plan.run(spaces, table, rows, batch, position, steps, team, 0.1)
-                position = (step, phase)
-
     def outputs(self):
         """(N, O) in float64."""
+        steps = self._held("outputs", (), self._output_pass)
+        steps.run(self.trainer.step * len(self.X), len(self.X))
+        return steps.full[R.OUTPUT].astype(np.float64)
+
+    def _output_pass(self):
         rows, batch = len(self.X), self._rows_at_once()
         plan = self._plan("outputs", batch, Data())
         y = np.empty((rows, plan.graph.output.shape[1]), plan.dtype)
-        self._run(plan, {R.INPUT_ROWS: self.X, R.OUTPUT: y}, np.arange(0, rows, batch), rows, batch)
-        return y.astype(np.float64)
+        return Steps(self.trainer, plan, {R.INPUT_ROWS: self.X, R.OUTPUT: y}, np.arange(0, rows, batch), batch)
 
     def jacobian(self, params):
         """J (N O, P) in float64: the derivatives of each output of each row by every element of `params`."""
+        steps = self._held("jacobian", params, lambda: self._jacobian_pass(params))
+        places, trained = np.cumsum([0, *(p.size for p in params)]), set(steps.plan.trained)
+        parts = [(p._offset, place, p.size) for p, place in zip(params, places) if p in trained]
+        width, laid = steps.plan.graph.output.shape[1], steps.full[R.JACOBIAN]
+        J = np.zeros((len(self.X) * width, places[-1]))
+        for start in range(0, len(J), len(laid)):
+            order = np.repeat(np.arange(start // width, min((start + len(laid)) // width, len(self.X))), width)
+            steps.full[R.ORDER], steps.numbers = order, order
+            steps.run(self.trainer.step * len(self.X), len(order))
+            for offset, place, count in parts:
+                J[start:start + len(order), place:place + count] = laid[:len(order), offset:offset + count]
+        return J
+
+    def _jacobian_pass(self, params):
         plan = self._plan("jacobian", 1, Data([self.X.dtype], True), params)
         width, size = plan.graph.output.shape[1], plan.store.size
-        places = np.cumsum([0, *(p.size for p in params)])
-        trained = set(plan.trained)
-        parts = [(p._offset, place, p.size) for p, place in zip(params, places) if p in trained]
-        J = np.zeros((len(self.X) * width, places[-1]))
-        order = np.repeat(np.arange(len(self.X)), width)
-        length = -(-CHUNK_BYTES // (size * plan.dtype.itemsize * width)) * width  # whole rows of X, so that each has all its seeds
-        laid = np.empty((min(length, len(J)), size), plan.dtype)
-        seeds = np.tile(np.eye(width, dtype=plan.dtype), (len(laid) // width, 1))
+        rows = min(-(-CHUNK_BYTES // (size * plan.dtype.itemsize * width)), len(self.X))  # whole ones, so that each has all its seeds
+        laid, seeds = np.empty((rows * width, size), plan.dtype), np.tile(np.eye(width, dtype=plan.dtype), (rows, 1))
         spaces = {R.INPUT: self.X, R.TARGET_ROWS: seeds, R.GRADIENTS: aligned(size, plan.dtype), R.JACOBIAN: laid}
-        for start in range(0, len(J), length):
-            some = order[start:start + length]
-            self._run(plan, {**spaces, R.ORDER: some}, some, len(some), 1)
-            for offset, place, count in parts:
-                J[start:start + length, place:place + count] = laid[:len(some), offset:offset + count]
-        return J
+        return Steps(self.trainer, plan, spaces, np.arange(0), 1)
+
+
+class Steps:
+    """Passes of a plan over rows in batches. numbers: which of its draws each step makes, from the number that run() is given."""
+
+    def __init__(self, trainer, plan, spaces, numbers, batch):
+        self.trainer, self.plan, self.full, self.numbers, self.batch = trainer, plan, plan.full(spaces), numbers, batch
+
+    def run(self, first, rows):
+        """All steps over `rows` rows."""
+        plan, batch, steps, position = self.plan, self.batch, -(-rows // self.batch), (0, 0)
+        table = np.zeros((steps, max(len(plan.columns), 1)))
+        if "step" in plan.columns:
+            table[:, plan.columns["step"]] = first + self.numbers
+        plan.enter()
+        with threads.team(self.trainer._threads() if batch > 1 else 1, plan.worth(batch), batch) as team:
+            while position[0] < steps:
+                step, phase, _ = plan.launch(self.full, table, rows, batch, position, steps, team, 0.1)
+                position = (step, phase)
