@@ -307,7 +307,7 @@ class Plan:
         places = {id(call): index for index, call in enumerate(self.calls)}
         records = np.zeros(len(self.calls), R.RECORD)
         rows = [self._fields(call, places) for call in self.calls]
-        for name, column in zip(rows[0], zip(*(row.values() for row in rows))):  # field by field: element by element takes five times as long
+        for name, column in zip(rows[0], zip(*(row.values() for row in rows))):  # field by field: one by one takes five times as long
             records[name] = column
         return records
 
