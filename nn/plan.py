@@ -30,6 +30,9 @@ another thread brings. 32-64-10 at batch 32 (work 500,000): 6.8 us on one thread
 
 MATMULS = ("linear_forward", "linear_backward_input", "linear_backward_weight", "sparse_linear_forward", "sparse_backward_weight")
 
+PART, PARTS = 1 << 12, 32
+"""Elements of a part of a weight whose squares are summed, and parts at most: threads share them as they do its outputs."""
+
 
 class SparseBuffers(SparseRows):
     """Sparse rows of a plan."""
@@ -212,8 +215,10 @@ class Plan:
         """The sum of squares of `params` before each step; the last layer first, since the backward updates that first."""
         before = None
         for i, p in enumerate(reversed(params), 1):
+            parts = Buffer((min(max(p.size // PART, 1), PARTS),), "f64")
             s = Buffer((1,), "f64", (R.SQUARES, 8) if i == len(params) else None)
-            k.sum_squares(self._array_of(p), before, s)
+            k.sum_squares(Buffer((p.size,), "real", self._array_of(p).place), parts)
+            k.sum_parts(parts, before, s)
             before = s
 
     def _backward(self, k, dz, params):

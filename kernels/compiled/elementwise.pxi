@@ -174,14 +174,25 @@ cdef void total_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
 
 
 cdef void sum_squares_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
-    cdef Py_ssize_t n = a.dim[0] * a.dim[1]
+    cdef Py_ssize_t n = a.dim[0], chunks = (n + CHUNK - 1) // CHUNK, count = a.dim[2], o, begin, end
+    cdef double* s = <double*>a.buf[1]
+    for o in range(lo, hi):
+        begin, end = min(chunks * o // count * CHUNK, n), min(chunks * (o + 1) // count * CHUNK, n)
+        if a.real == 0:
+            s[o] = long_sum_f32(<float*>a.buf[0] + begin, <float*>a.buf[0] + begin, end - begin)
+        else:
+            s[o] = long_sum_f64(<double*>a.buf[0] + begin, <double*>a.buf[0] + begin, end - begin)
+
+
+cdef void sum_parts_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
+    cdef Py_ssize_t o
+    cdef double* parts = <double*>a.buf[0]
     cdef double* before = <double*>a.buf[1]
     cdef double* s = <double*>a.buf[2]
-    s[0] = before[0] if before != NULL else 0.0
-    if a.real == 0:
-        s[0] += long_sum_f32(<float*>a.buf[0], <float*>a.buf[0], n)
-    else:
-        s[0] += long_sum_f64(<double*>a.buf[0], <double*>a.buf[0], n)
+    cdef double sum = before[0] if before != NULL else 0.0
+    for o in range(a.dim[2]):
+        sum += parts[o]
+    s[0] = sum
 
 
 define("add", add_entry)
@@ -198,3 +209,4 @@ define("copy_columns", copy_columns_entry)
 define("add_columns", add_columns_entry)
 define("total", total_entry)
 define("sum_squares", sum_squares_entry)
+define("sum_parts", sum_parts_entry)

@@ -7,7 +7,7 @@ from . import vmath
 from .face import face, inline, loop
 
 __all__ = ["add", "subtract", "multiply", "divide", "power", "scale", "fill", "exp", "log", "erf",
-           "copy_columns", "add_columns", "total", "sum_squares"]
+           "copy_columns", "add_columns", "total", "sum_squares", "sum_parts"]
 
 
 @face(reference.add)
@@ -200,13 +200,28 @@ def _chunk_total(x, w, i, stop):
 
 
 @face(reference.sum_squares)
-def sum_squares(x, before, s):
-    _sum_squares(x, 0.0 if before is None else before[0], s)
+def sum_squares(x, s):
+    _sum_squares(x, s)
 
 
 @loop
-def _sum_squares(x, before, s):
-    s[0] = before + tree_total(x.ravel(), x.ravel())
+def _sum_squares(x, s):
+    chunks = (x.size + CHUNK - 1) // CHUNK
+    for o in range(s.size):
+        part = x[chunks * o // s.size * CHUNK:min(chunks * (o + 1) // s.size * CHUNK, x.size)]
+        s[o] = tree_total(part, part)
+
+
+@face(reference.sum_parts)
+def sum_parts(parts, before, s):
+    _sum_parts(parts, 0.0 if before is None else before[0], s)
+
+
+@loop
+def _sum_parts(parts, before, s):
+    for part in parts:
+        before += part
+    s[0] = before
 
 
 @loop

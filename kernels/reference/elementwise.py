@@ -3,10 +3,10 @@ import math
 
 import numpy as np
 
-from ..contract import kernel
+from ..contract import CHUNK, kernel
 
 __all__ = ["add", "subtract", "multiply", "divide", "power", "scale", "fill", "exp", "log", "erf", "copy_columns", "add_columns",
-           "total", "sum_squares"]
+           "total", "sum_squares", "sum_parts"]
 
 _erf = np.frompyfunc(math.erf, 1, 1)
 
@@ -103,9 +103,23 @@ def total(x, s):
     s[0] = tree_sum(flat.size, lambda part: np.add.reduce(flat[part], dtype=np.float64), (), np.float64)
 
 
-@kernel("x(*) before:f64(1)? -> s:f64(1)", over="all")
-def sum_squares(x, before, s):
-    """s = before + sum of x², in float64: chunks of 128, combined by a binary tree; before None counts as 0"""
+def parts(n, count):
+    """Slices of n elements in `count` parts, as even as multiples of 128 are."""
+    chunks = -(-n // CHUNK)
+    return [slice(min(chunks * part // count * CHUNK, n), min(chunks * (part + 1) // count * CHUNK, n)) for part in range(count)]
+
+
+@kernel("x(P) -> s:f64(O)", over="outputs")
+def sum_squares(x, s):
+    """s[o] = sum of x² over the o-th of O parts of x, in float64: chunks of 128, combined by a binary tree"""
     from .linear import tree_sum
-    squares = np.square(x.reshape(-1), dtype=np.float64)
-    s[0] = (0.0 if before is None else before[0]) + tree_sum(squares.size, lambda part: np.add.reduce(squares[part]), (), np.float64)
+    squares = np.square(x, dtype=np.float64)
+    for o, part in enumerate(parts(squares.size, len(s))):
+        some = squares[part]
+        s[o] = tree_sum(some.size, lambda chunk, some=some: np.add.reduce(some[chunk]), (), np.float64)
+
+
+@kernel("parts:f64(O) before:f64(1)? -> s:f64(1)", over="all")
+def sum_parts(parts, before, s):
+    """s = before + parts[0] + parts[1] + ..., one after the other; before None counts as 0"""
+    s[0] = np.add.accumulate([0.0 if before is None else before[0], *parts])[-1]

@@ -27,7 +27,7 @@ TOLERANCE = {
                      "sigmoid_forward", "sigmoid_backward", "softmax_backward", "softplus_backward", "tanh_forward"), 2),
     **dict.fromkeys(("binary_cross_entropy", "cross_entropy", "cross_entropy_soft", "linear_forward",
                      "linear_backward_input", "linear_backward_weight", "silu_forward", "silu_backward", "softmax_forward",
-                     "softmax_cross_entropy_soft", "softplus_forward", "squared_error", "sum_squares"), 3),
+                     "softmax_cross_entropy_soft", "softplus_forward", "squared_error", "sum_parts", "sum_squares"), 3),
     **dict.fromkeys(("sparse_linear_forward", "sparse_backward_weight"), 3),
     **dict.fromkeys(("binary_cross_entropy_logits", "softmax_cross_entropy", "softmax_cross_entropy_weighted"), 4),
     "gelu_forward": 3, "gelu_backward": 2,
@@ -123,8 +123,8 @@ def scale_of_squared_error(y, t, w, l, dy, mean):
     return [l, dy]
 
 
-def scale_of_sum_squares(x, before, s):
-    reference.sum_squares(x, None if before is None else np.abs(before), s)
+def scale_of_sum_parts(parts, before, s):
+    reference.sum_parts(np.abs(parts), None if before is None else np.abs(before), s)
     return [s]
 
 
@@ -179,7 +179,7 @@ def bag_gradient_terms(index, w, dy, dw, mode, padding, named):
 
 
 SCALE = {
-    "sum_squares": scale_of_sum_squares,
+    "sum_parts": scale_of_sum_parts,
     "sparse_linear_forward": scale_of_sparse_forward, "sparse_backward_weight": scale_of_sparse_backward_weight,
     **loss_scales.SCALE,
     **norm_scales.SCALE,

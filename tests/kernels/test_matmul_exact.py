@@ -298,16 +298,19 @@ def test_long_sums_are_trees(level, level_books, dtype):
     book, rng = level_books[level], np.random.default_rng(6)
 
     def expected(terms):
-        return tree([eight_lanes(terms[start:start + 128]) for start in range(0, len(terms), 128)])
+        return tree([eight_lanes(terms[start:start + 128]) for start in range(0, len(terms), 128)]) if len(terms) else 0.0
     for n in (1, 7, 127, 128, 129, 256, 300, 384, 385, 640, 1000, 1664, 9000):
         x, w = ((rng.normal(size=n) * 2.0 ** rng.integers(-18, 18, n)).astype(dtype) for _ in range(2))
-        total, squares, loss = np.empty(1), np.empty(1), np.empty(2)
+        total, squares, parts, loss = np.empty(1), np.empty(1), np.empty(3), np.empty(2)
         book.total(x, total)
-        book.sum_squares(x, np.array([0.5]), squares)
+        book.sum_squares(x, squares)
+        book.sum_squares(x, parts)
         book.mean_loss(x, w, loss)
         wide, v = x.astype(np.float64), w.astype(np.float64)
         assert total[0] == expected(wide), n
-        assert squares[0] == 0.5 + expected(wide * wide), n
+        assert squares[0] == expected(wide * wide), n
+        begins = [-(-n // 128) * part // 3 * 128 for part in range(3)]
+        assert parts.tolist() == [expected(wide[begin:end] ** 2) for begin, end in zip(begins, [*begins[1:], n])], n
         assert loss.tolist() == [expected(wide * v), expected(v)], n
 
 
