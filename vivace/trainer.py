@@ -54,7 +54,7 @@ class Trainer:
     that. accumulate: batches whose gradients are added up for one update, which is that of a batch of all their rows. ema_decay d:
     keep average = d average + (1 - d) weights after every update; `with trainer.averaged():` puts it in place.
     l2_penalty: alpha of a term alpha / 2 * sum of squares of the weight matrices / sum of row weights in each batch's loss (penalty.py).
-    num_threads: None chooses, n is obeyed exactly. backend: "cython", "numba",
+    num_threads: None chooses; n is obeyed exactly, but a step too small for n shares is made by fewer. backend: "cython", "numba",
     "numpy"; None is the process default. seed feeds shuffling, splitting, dropout and mixup; None draws one from manual_seed's
     generator. mixup: alpha of Zhang et al. 2018 (arXiv:1710.09412): each batch is mixed with itself turned round, inputs and targets,
     x[n] becomes s x[n] + (1 - s) x[N-1-n], s drawn from Beta(alpha, alpha) for each step; the loss and metrics of training are then those
