@@ -8,7 +8,7 @@ from ..kernels import record as R
 from . import buffer
 from .backward import backpropagate
 from .recorder import BATCH, Buffer, Recorder, Slot
-from .schedule import assign_phases, drop_unread, fuse_activations, place_buffers, share_columns
+from .schedule import assign_phases, drop_unread, fuse_activations, place_buffers, share_columns, share_rows
 from .sparse import SparseRows, cut_count
 from .store import aligned
 
@@ -28,7 +28,8 @@ SHARE = 3e5
 another thread brings. 32-64-10 at batch 32 (work 500,000): 6.8 us on one thread, 8.7 on two; 64-64-10 (820,000): 10.0 and 9.9;
 4-16-3 at batch 16: 1.2, 2.4, and 20 on eight."""
 
-MATMULS = ("linear_forward", "linear_backward_input", "linear_backward_weight", "sparse_linear_forward", "sparse_backward_weight")
+MATMULS = ("linear_forward", "linear_backward_input", "linear_backward_weight", "weight_parts", "sparse_linear_forward",
+           "sparse_backward_weight")
 
 PART, PARTS = 1 << 12, 32
 """Elements of a part of a weight whose squares are summed, and parts at most: threads share them as they do its outputs."""
@@ -109,6 +110,8 @@ class Plan:
             self._use_packed(calls)
         if self.trained:
             share_columns(calls, self.rows, self.dtype.itemsize)
+            if hasattr(self.book, "ENGINE_SIZES"):
+                calls = share_rows(calls, self.rows)
         self.calls = assign_phases(calls, self.rows)
         kept = {id(self._buffers[node.out.index]) for node in self.graph.nodes} if keep else ()
         self.arena_bytes, self.private_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize, kept)

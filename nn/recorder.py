@@ -109,6 +109,8 @@ class Call:
             return "rows" if by_rows else "all"
         if self.name == "linear_backward_weight":
             return {"dy": "columns", "x": "all"}.get(array.name, "outputs")
+        if self.name == "weight_join":
+            return "all" if array.role == "in" else "outputs"
         if self.over == "outputs" and not self.name.startswith(("linear_", "sparse_")):
             return f"columns {self.dims[2]}"
         return {"outputs": "outputs", "flat": f"flat {self.dims[0]}", "all": "one"}[self.over]
@@ -116,7 +118,7 @@ class Call:
     def flops(self, rows):
         """Floating-point operations of a matmul, elements of anything else."""
         sizes = [rows if d < 0 else d for d in self.dims]
-        if self.name in ("linear_forward", "linear_backward_input", "linear_backward_weight"):
+        if self.name in ("linear_forward", "linear_backward_input", "linear_backward_weight", "weight_parts"):
             return 2 * sizes[0] * sizes[1] * sizes[2]
         if self.name.startswith("sparse_"):  # how full the rows are is not known here; the weights are read or updated in any case
             return 2 * sizes[1] * sizes[2]

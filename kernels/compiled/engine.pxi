@@ -26,7 +26,7 @@ cdef struct Run:
     char** bases           # address of each space
     const double* table    # steps x columns: hyperparameters
     Py_ssize_t columns
-    Py_ssize_t rows, batch, row_block
+    Py_ssize_t rows, batch, row_block, blocks # of rows whose gradients are summed apart, or 0
     Py_ssize_t first_step, first_phase, last_step
     int phases, loss_op, pack_op, threads, patience  # threads that take part
     vv_entry forward
@@ -120,8 +120,9 @@ cdef bint batch_loss(vv_args* a, int thread) noexcept nogil:
 cdef bint phase_of(Run* run, vv_args* args, Py_ssize_t start, Py_ssize_t end, Py_ssize_t n, int thread) noexcept nogil:
     """One thread's part of the records start..end, a phase: first those that each thread does alone, then those over rows, block of
     rows after block, then the others. False when the loss is not finite."""
-    cdef Py_ssize_t lo = share(n, thread, run.threads, 8), hi = share(n, thread + 1, run.threads, 8)
-    cdef Py_ssize_t block, r, first = start, last, units, grain
+    cdef Py_ssize_t grain = vv_block_rows(n, run.blocks) if run.blocks > 0 else 8, together = max(run.row_block // grain * grain, grain)
+    cdef Py_ssize_t lo = share(n, thread, run.threads, grain), hi = share(n, thread + 1, run.threads, grain)
+    cdef Py_ssize_t block, r, first = start, last, units
     cdef const vv_record* rec
     while first < end and run.records[first].cut == VV_EACH:
         args[first].run(&args[first], 0, n)
@@ -132,8 +133,8 @@ cdef bint phase_of(Run* run, vv_args* args, Py_ssize_t start, Py_ssize_t end, Py
     block = lo
     while block < hi:
         for r in range(first, last):
-            args[r].run(&args[r], block, min(block + run.row_block, hi))
-        block += run.row_block
+            args[r].run(&args[r], block, min(block + together, hi))
+        block += together
     for r in range(last, end):
         rec = &run.records[r]
         if rec.chained:
@@ -243,7 +244,7 @@ def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ss
     cdef Run run
     cdef cnp.ndarray rec = records
     cdef char* bases[VV_SPACES]
-    cdef int ran, i = 0
+    cdef int ran, i = 0, parts_op = OPS["weight_parts"]
     memset(&run, 0, sizeof(Run))
     run.records, run.count = <const vv_record*>cnp.PyArray_DATA(rec), rec.shape[0]
     for space in spaces:
@@ -262,6 +263,9 @@ def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ss
     run.phases = 1 + <int>records["phase"][run.count - 1]
     run.loss_op, run.pack_op, run.threads = OPS["mean_loss"], OPS["linear_pack"], threads
     run.patience = vv_patience(threads)
+    for i in range(run.count):
+        if run.records[i].op == parts_op:
+            run.blocks = run.records[i].dim[3]
     run.forward = ENTRIES[<int>OPS["linear_forward"]]
     if spaces[VV_PRIVATE] is not None:
         run.private = spaces[VV_PRIVATE].nbytes // threads // 64 * 64

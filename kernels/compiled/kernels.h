@@ -12,6 +12,13 @@
 
 enum { CHUNK = 128, TILE_ROWS = 16, TILE_COLUMNS = 1024 }; /* contract.py has the same; a test compares them */
 
+/* Rows of a block where at most `blocks` hold all: a power of two of chunks, so that a block's sum is a part of the tree over all of them. */
+static inline ptrdiff_t vv_block_rows(ptrdiff_t rows, ptrdiff_t blocks) {
+    ptrdiff_t size = 1;
+    while (size * blocks < (rows + CHUNK - 1) / CHUNK) size *= 2;
+    return size * CHUNK;
+}
+
 static void adam_update_entry(vv_args *, ptrdiff_t, ptrdiff_t), adamw_update_entry(vv_args *, ptrdiff_t, ptrdiff_t);
 
 #define T f32
@@ -49,6 +56,8 @@ ENTRY(lion_update)
 ENTRY(average_update)
 ENTRY(accumulate)
 ENTRY(limit_rows)
+ENTRY(weight_parts)
+ENTRY(weight_join)
 #undef ENTRY
 #include "maps_entries.h"
 #endif

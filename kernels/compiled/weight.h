@@ -209,3 +209,48 @@ static void F(bias_gradient)(const REAL *dy, ptrdiff_t N, ptrdiff_t O, ptrdiff_t
         memcpy(db + (o - o0), stack[0], columns * sizeof(REAL));
     }
 }
+
+/* --- many rows and few weights: gradients of blocks of rows, then their tree. Threads share the rows, so that each reads what it has
+   just computed itself. Rows lo..hi begin with a block. */
+static void F(weight_parts)(vv_args *a, ptrdiff_t lo, ptrdiff_t hi) {
+    const ptrdiff_t N = a->dim[0], I = a->dim[1], O = a->dim[2], M = a->dim[3], step = vv_block_rows(N, M), end = (N + step - 1) / step;
+    REAL *const parts = a->buf[2], *const db_parts = a->buf[3];
+    vv_args one = *a;
+    one.then[0] = one.then[1] = one.then[2] = NULL;
+    for (ptrdiff_t n = lo; n < hi; n += step) {
+        const ptrdiff_t m = n / step, rows = hi - n < step ? hi - n : step;
+        const REAL *const dy = (REAL *)a->buf[1] + n * O;
+        one.buf[0] = (REAL *)a->buf[0] + n * I, one.buf[1] = (REAL *)dy, one.buf[2] = parts + m * O * I, one.dim[0] = rows;
+        F(weight_gradient)(&one, 0, O, 0, I);
+        if (db_parts) F(bias_gradient)(dy, rows, O, 0, O, db_parts + m * O);
+    }
+    if (hi < N) return;
+    memset(parts + end * O * I, 0, (M - end) * O * I * sizeof(REAL));
+    if (db_parts) memset(db_parts + end * O, 0, (M - end) * O * sizeof(REAL));
+}
+
+/* Elements lo..hi of the tree over `blocks` blocks, `size` elements apart: to `out`, or into the update. */
+static void F(join_blocks)(const REAL *parts, ptrdiff_t blocks, ptrdiff_t size, ptrdiff_t lo, ptrdiff_t hi, REAL *out, vv_args *update) {
+    enum { STRIP = MAX_PANELS * LANES };
+    REAL stack[F(stack_levels)][STRIP] __attribute__((aligned(64)));
+    for (ptrdiff_t e = lo; e < hi; e += STRIP) {
+        const ptrdiff_t n = hi - e < STRIP ? hi - e : STRIP;
+        int level = 0;
+        if (!blocks) memset(stack[0], 0, n * sizeof(REAL));
+        for (ptrdiff_t m = 0; m < blocks; m++) {
+            memcpy(stack[level++], parts + m * size + e, n * sizeof(REAL));
+            for (ptrdiff_t join = m; level > 1 && ((join & 1) || m + 1 == blocks); join >>= 1) {
+                level--;
+                for (ptrdiff_t c = 0; c < n; c++) stack[level - 1][c] += stack[level][c];
+            }
+        }
+        if (update) F(update_from)(update, stack[0], e, n);
+        else memcpy(out + e, stack[0], n * sizeof(REAL));
+    }
+}
+static void F(weight_join)(vv_args *a, ptrdiff_t lo, ptrdiff_t hi) {
+    const ptrdiff_t N = a->dim[0], I = a->dim[1], O = a->dim[2], M = a->dim[3], step = vv_block_rows(N, M), blocks = (N + step - 1) / step;
+    if (a->buf[3] || a->then[0]) F(join_blocks)(a->buf[0], blocks, O * I, lo * I, hi * I, a->buf[3], a->then[0]);
+    if (!a->buf[1] && a->buf[4]) memset((REAL *)a->buf[4] + lo, 0, (hi - lo) * sizeof(REAL));
+    else if (a->buf[4] || a->then[1]) F(join_blocks)(a->buf[1], blocks, O, lo, hi, a->buf[4], a->then[1]);
+}

@@ -9,10 +9,12 @@ import numpy as np
 
 from .. import reference
 from ..contract import CHUNK
+from ..reference.linear import block_rows
 from .activations import CODE, activate, chain
 from .face import absent, face, inline, loop
 
-__all__ = ["linear_pack", "linear_forward", "linear_backward_input", "linear_backward_weight"]
+__all__ = ["linear_pack", "linear_forward", "linear_backward_input", "linear_backward_weight", "weight_parts",
+           "weight_join"]
 
 WIDTH = 64
 """Columns of a panel at most."""
@@ -206,6 +208,34 @@ def _backward_weight(x, dy, dw, db):
         join_all(stack, top)
         for o in range(outputs):
             db[o] = stack[0, 0, o]
+
+
+@face(reference.weight_parts)
+def weight_parts(x, dy, parts, db_parts):
+    step = block_rows(len(x), len(parts))
+    for m, part in enumerate(parts):
+        rows = slice(m * step, (m + 1) * step)
+        _backward_weight(x[rows], dy[rows], part, absent(None if db_parts is None else db_parts[m], 1, x))
+
+
+@face(reference.weight_join)
+def weight_join(parts, db_parts, dy, dw, db):
+    used = -(-len(dy) // block_rows(len(dy), len(parts)))
+    for blocks, out in ((parts, dw), (db_parts, db)):
+        if blocks is None and out is not None:
+            out[:] = 0
+        elif out is not None:
+            _join_blocks(blocks[:used].reshape(used, out.size), out.reshape(-1))
+
+
+@loop
+def _join_blocks(blocks, out):
+    stack, top = np.zeros((max(len(blocks), 1), 1, out.size), out.dtype), 0
+    for m in range(len(blocks)):
+        stack[top, 0] = blocks[m]
+        top = join(stack, top, m)
+    join_all(stack, top)
+    out[:] = stack[0, 0]
 
 
 @loop

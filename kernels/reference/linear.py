@@ -4,7 +4,7 @@ import numpy as np
 from ..contract import ACTIVATIONS, CHUNK, kernel, lanes
 from .activations import apply, derivative
 
-__all__ = ["linear_pack", "linear_forward", "linear_backward_input", "linear_backward_weight"]
+__all__ = ["linear_pack", "linear_forward", "linear_backward_input", "linear_backward_weight", "weight_parts", "weight_join"]
 
 
 @kernel("w(O,I) -> packed(Q,I,L)", over="outputs")
@@ -69,6 +69,40 @@ def linear_backward_weight(x, dy, dw, db):
         dw[...] = tree_sum(len(x), lambda rows: dy[rows].T @ x[rows], dw.shape, dw.dtype)
     if db is not None:
         db[...] = tree_sum(len(x), lambda rows: dy[rows].sum(axis=0), db.shape, db.dtype)
+
+
+def block_rows(rows, blocks):
+    """Rows of a block where at most `blocks` hold all: chunks of 128, as many as the smallest fitting power of two. A block's sum is then
+    a part of the binary tree over all chunks."""
+    chunks, size = -(-rows // CHUNK), 1
+    while size * blocks < chunks:
+        size *= 2
+    return size * CHUNK
+
+
+def _some_blocks(*arrays):
+    parts = next(a for a in arrays if a is not None and a.ndim == 3)
+    if not len(parts):
+        raise ValueError(f"parts must have at least one block, got shape {parts.shape}")
+
+
+@kernel("x(N,I) dy(N,O) -> parts(M,O,I) db_parts(M,O)?", over="rows", also=_some_blocks)
+def weight_parts(x, dy, parts, db_parts):
+    """linear_backward_weight of blocks of rows (block_rows(N, M)), for each its dw and db; zero where a block has no rows"""
+    step = block_rows(len(x), len(parts))
+    for m, part in enumerate(parts):
+        rows = slice(m * step, (m + 1) * step)
+        linear_backward_weight.plain(x[rows], dy[rows], part, None if db_parts is None else db_parts[m])
+
+
+@kernel("parts(M,O,I) db_parts(M,O)? dy(N,O) -> dw(O,I)? db(O)?", over="outputs", also=_some_blocks)
+def weight_join(parts, db_parts, dy, dw, db):
+    """dw and db of linear_backward_weight from weight_parts; of dy only the number of rows counts. Without db_parts db is 0."""
+    used = -(-len(dy) // block_rows(len(dy), len(parts)))
+    for blocks, out in ((parts, dw), (db_parts, db)):
+        if out is not None:
+            found = np.zeros_like(parts[:, :, 0]) if blocks is None else blocks
+            out[...] = tree_sum(used * CHUNK, lambda rows, found=found: found[rows.start // CHUNK], out.shape, out.dtype)
 
 
 def tree_sum(rows, part, shape, dtype):

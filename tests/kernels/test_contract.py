@@ -27,7 +27,8 @@ TOLERANCE = {
                      "sigmoid_forward", "sigmoid_backward", "softmax_backward", "softplus_backward", "tanh_forward"), 2),
     **dict.fromkeys(("binary_cross_entropy", "cross_entropy", "cross_entropy_soft", "linear_forward",
                      "linear_backward_input", "linear_backward_weight", "silu_forward", "silu_backward", "softmax_forward",
-                     "softmax_cross_entropy_soft", "softplus_forward", "squared_error", "sum_parts", "sum_squares"), 3),
+                     "softmax_cross_entropy_soft", "softplus_forward", "squared_error", "sum_parts", "sum_squares", "weight_join",
+                     "weight_parts"), 3),
     **dict.fromkeys(("sparse_linear_forward", "sparse_backward_weight"), 3),
     **dict.fromkeys(("binary_cross_entropy_logits", "softmax_cross_entropy", "softmax_cross_entropy_weighted"), 4),
     "gelu_forward": 3, "gelu_backward": 2,
@@ -76,6 +77,16 @@ def scale_of_linear_backward_input(dy, w, x, dx, activation, alpha):
 
 def scale_of_linear_backward_weight(x, dy, dw, db):
     return [None if dw is None else np.abs(dy).T @ np.abs(x), None if db is None else np.abs(dy).sum(axis=0)]
+
+
+def scale_of_weight_parts(x, dy, parts, db_parts):
+    reference.weight_parts(np.abs(x), np.abs(dy), parts, db_parts)
+    return [parts, db_parts]
+
+
+def scale_of_weight_join(parts, db_parts, dy, dw, db):
+    reference.weight_join(np.abs(parts), None if db_parts is None else np.abs(db_parts), dy, dw, db)
+    return [dw, db]
 
 
 def scale_of_softmax(x, y):
@@ -203,6 +214,7 @@ SCALE = {
     "gelu_tanh_backward": lambda x, dy, dx: [np.abs(dy) * (1 + np.abs(x) * np.exp(-x * x / 3)) * two_u(x)],
     "mish_backward": lambda x, dy, dx: [np.abs(dy) * reference.activations.sigmoid(x) * (1 + np.abs(x))],
     "linear_forward": scale_of_linear_forward, "linear_backward_input": scale_of_linear_backward_input,
+    "weight_parts": scale_of_weight_parts, "weight_join": scale_of_weight_join,
     "linear_backward_weight": scale_of_linear_backward_weight, "softmax_forward": scale_of_softmax,
     "softmax_backward": lambda y, dy, dx: [y * (np.abs(dy) + np.abs(dy * y).sum(axis=1, keepdims=True))],
     "tanh_backward": lambda y, dy, dx: [np.abs(dy) * slope_terms("tanh", y, 0)],

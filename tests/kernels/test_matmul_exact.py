@@ -262,6 +262,31 @@ def test_chunk_tree(level, level_books, dtype, shape):
         assert gradients(slice(0, n)).tobytes() == tree(parts).tobytes(), n
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(19, 17), (4, 33), (70, 3)])
+def test_blocks_of_rows_are_parts_of_the_tree(level, level_books, dtype, shape):
+    """weight_parts and weight_join give the bits of linear_backward_weight, whatever the number of blocks; also where parts are made
+    of some rows at a time, as threads do."""
+    book, rng = level_books[level], np.random.default_rng(5)
+    i, o = shape
+    for n in (0, 1, 127, 128, 129, 500, 1024, 1500, 2177):
+        x, dy = rng.normal(size=(n, i)).astype(dtype), rng.normal(size=(n, o)).astype(dtype)
+        dw, db = np.empty((o, i), dtype), np.empty(o, dtype)
+        book.linear_backward_weight(x, dy, dw, db)
+        for blocks in (1, 2, 3, 7, 32):
+            parts, db_parts = np.full((blocks, o, i), np.nan, dtype), np.full((blocks, o), np.nan, dtype)
+            book.weight_parts(x, dy, parts, db_parts)
+            joined = np.full_like(dw, np.nan), np.full_like(db, np.nan)
+            book.weight_join(parts, db_parts, dy, *joined)
+            assert joined[0].tobytes() == dw.tobytes() and joined[1].tobytes() == db.tobytes(), (n, blocks)
+            step = reference.linear.block_rows(n, blocks)
+            assert step * blocks >= n and (step == 128 or step // 2 * blocks < n)
+            for m in range(blocks):
+                alone, rows = np.empty_like(dw), slice(m * step, (m + 1) * step)
+                book.linear_backward_weight(x[rows], dy[rows], alone, None)
+                assert alone.tobytes() == parts[m].tobytes()
+
+
 @pytest.mark.parametrize("count", [6, 10, 13, 64, 77])
 def test_tree_of_many_chunks(level, level_books, count):
     """The stack of partial sums is as deep as the number of chunks asks for; db is a plain chain of sums within a chunk."""

@@ -310,6 +310,46 @@ def test_threads_that_share_columns_never_read_what_others_write_in_a_phase():
         ("gather_rows", "each", "linear_forward", "part")}
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("rows, batch, clip", [(4000, 2500, None), (2600, 2600, 0.1)])
+def test_gradients_of_blocks_of_rows_have_the_bits_of_those_of_all(threads, rows, batch, clip):
+    """Many rows and few weights: threads share the rows of a weight's gradient. An eager step sums all of them at once."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((rows, 7)).astype(np.float32), rng.integers(0, 3, rows)
+
+    def made():
+        vv.manual_seed(3)
+        model = nn.Sequential(nn.Linear(7, 20), nn.Tanh(), nn.Linear(20, 11, bias=False), nn.ReLU(), nn.Linear(11, 3))
+        return model, nn.CrossEntropyLoss(), optim.Adam(model.parameters(), lr=0.01)
+    model, loss, optimizer = made()
+    trainer = vv.Trainer(model, loss, optimizer, num_threads=threads, clip_grad_norm=clip)
+    trainer.fit(X, y, epochs=2, batch_size=batch, shuffle=False, verbose=0)
+    by_hand, loss, optimizer = made()
+    for _ in range(2):
+        for start in range(0, rows, batch):
+            value = loss(by_hand(X[start:start + batch]), y[start:start + batch])
+            optimizer.zero_grad()
+            value.backward()
+            if clip is not None:
+                nn.utils.clip_grad_norm_(by_hand.parameters(), clip)
+            optimizer.step()
+    names = [c.name for c in trainer.plan.calls]
+    assert names.count("weight_join") == names.count("weight_parts") == 3 and "linear_backward_weight" not in names
+    assert trainer.last_run.threads == threads
+    for p, q in zip(model.parameters(), by_hand.parameters()):
+        assert p.numpy().tobytes() == q.numpy().tobytes()
+
+
+def test_where_threads_share_rows_of_a_gradient():
+    """Not with few rows, not where the blocks' gradients would be more than the rows, and not where threads share columns."""
+    def found(*widths, rows, width):
+        model = nn.Sequential(*(layer for i, o in zip(widths[:-1], widths[1:]) for layer in (nn.Linear(i, o), nn.ReLU())))
+        return [c.name for c in training_plan(model, width=width, rows=rows).calls].count("weight_parts")
+    assert found(8, 16, 4, rows=1024, width=8) == 2 and found(8, 16, 4, rows=1023, width=8) == 0
+    assert found(64, 64, 4, rows=1024, width=64) == 1 and found(64, 64, 4, rows=8192, width=64) == 2
+    assert found(64, 256, 4, rows=1024, width=64) == 1 and found(1024, 1024, 4, rows=1024, width=1024) == 0
+
+
 def cuts(plan):
     return {name: [c.cut for c in plan.calls if c.name == name] for name in ("gather_rows", "linear_forward", "linear_backward_input")}
 

@@ -93,7 +93,7 @@ CONFIGS = {
     "odd widths": Config(lambda: mlp(37, 129, 65, 33, 7), 37, 7, CE(), "class", ADAM, 263, 50),
     "odd widths, float64": Config(lambda: mlp(37, 129, 65, 33, 7, act=nn.Tanh), 37, 7, CE(), "class", SGD, 263, 50, "float64"),
     "chunks of rows": Config(lambda: mlp(20, 64, 5, act=nn.GELU), 20, 5, CE(), "class", ADAMW, 700, 300),
-    "full batch": Config(lambda: mlp(4, 32, 16, 4, act=nn.Tanh), 4, 4, MSE(), "real", ADAM, 1000, 1000),
+    "many rows": Config(lambda: mlp(4, 32, 16, 4, act=nn.Tanh), 4, 4, MSE(), "real", ADAM, 4000, 2500),
     "chunks, float64": Config(lambda: mlp(9, 31, 17, act=nn.ELU), 9, 17, LOGITS(), "share", SGD, 600, 257, "float64"),
     "dropout": Config(lambda: mlp(13, 48, 33, 5, dropout=0.5), 13, 5, CE(label_smoothing=0.1), "class", ADAM, 203, 32),
     "residual": Config(lambda: Residual(13, 35, 5), 13, 5, CE(), "class", ADAMW, 203, 48, clip_grad_norm=1.0),
