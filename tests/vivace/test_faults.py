@@ -1,5 +1,4 @@
 """When something goes wrong in a run: losses and weights that are not finite, Ctrl-C, forks, and what is left behind."""
-import gc
 import os
 import re
 import signal
@@ -7,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -390,46 +388,7 @@ def test_a_thousand_forked_children_train():
     fork(1000)
 
 
-# --- nothing is left behind
-
-def leaks(times, most):
-    """At most `most` bytes stay of a fit. A plan kept by mistake would be 5,000 and more."""
-    X, y = data(rows=60)
-
-    def once():
-        trainer = trainer_of(metrics=["accuracy"], make=optim.Adam)
-        trainer.fit(X, y, epochs=1, verbose=0, validation_split=0.2)
-        trainer.predict(X)
-        trainer.make_step(8)(X[:8], y[:8])
-
-    def counted():
-        gc.collect()
-        files = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
-        return len(gc.get_objects()), files, threading.active_count()
-    for _ in range(5):
-        once()
-    before, grown = counted(), []
-    tracemalloc.start()
-    for _ in range(4):
-        held = tracemalloc.get_traced_memory()[0]
-        for _ in range(times // 4):
-            once()
-        gc.collect()
-        grown.append((tracemalloc.get_traced_memory()[0] - held) / (times // 4))
-    tracemalloc.stop()
-    after = counted()
-    # the interpreter's own free lists fill up at first; a leak grows in every quarter
-    assert min(grown) < most and after[0] - before[0] < times / 2 and after[1:] == before[1:]
-
-
-def test_many_fits_leave_nothing():
-    leaks(40, 1000)
-
-
-@pytest.mark.slow
-def test_ten_thousand_fits_leave_nothing():
-    leaks(10000, 64)
-
+# --- nothing is left behind (test_leaks.py has more)
 
 def test_repeated_fits_of_one_trainer_keep_a_bounded_number_of_plans():
     X, y = data()
