@@ -111,14 +111,14 @@ class Plan:
         if self.trained:
             share_columns(calls, self.rows, self.dtype.itemsize)
             if hasattr(self.book, "ENGINE_SIZES"):
-                calls = share_rows(calls, self.rows)
+                calls = share_rows(calls, self.rows, self._row_block(calls))
         self.calls = assign_phases(calls, self.rows)
         kept = {id(self._buffers[node.out.index]) for node in self.graph.nodes} if keep else ()
         self.arena_bytes, self.private_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize, kept)
         self.arena = aligned(self.arena_bytes, np.uint8)
         self.columns = self._columns()
         self.records = self._encode()
-        self.row_block, self._fixed = self._row_block(), self._work(0)
+        self.row_block, self._fixed = self._row_block(self.calls), self._work(0)
         self._row = self._work(1) - self._fixed
         self._workspace, self._rooms = {}, {}
 
@@ -336,10 +336,11 @@ class Plan:
                 "then": [-1 if t is None else places[id(t)] for t in call.then], "buf": arrays + [-1] * (R.BUFFERS - len(arrays)),
                 "slot": slot, "dim": call.dims, "s": s, "k": k, "moving": moving}
 
-    def _row_block(self):
+    def _row_block(self, calls):
         """Rows that go through all records of a phase together: small nets keep a block's values in the cache; a large net's weights
         would be read again for every block, so it takes all rows at once."""
-        width = sum(b.elements(1) for call in self.calls if call.over == "rows" and call.cut == "units" for b in call.writes())
+        written = [b for call in calls if call.over == "rows" and call.cut == "units" for b in call.writes()]
+        width = sum(b.elements(1) for b in written if b.shape[0] is BATCH)
         weights = sum(p.size for p in self._forward_weights()) * self.dtype.itemsize
         if weights > 1 << 18:
             return 1 << 40

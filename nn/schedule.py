@@ -1,6 +1,9 @@
 """From calls in the order of the mathematics to phases, a fused order and one arena."""
+import os
+
 from ..kernels import ACTIVATIONS
 from ..kernels import record as R
+from ..kernels.contract import CHUNK
 from .graph import BATCH
 from .recorder import Buffer, Call
 
@@ -103,27 +106,43 @@ def share_columns(calls, rows, itemsize):
                 call.cut = "each"
 
 
-BLOCKS, FEWEST_ROWS = 32, 1024
-"""Blocks of rows, at most, whose gradients of a weight are summed apart; rows of a step from which they are."""
+BLOCKS = 4
+"""Blocks of rows for each core, where there are rows enough: so their shares are even, and the fewer, the less is added up. No bit
+depends on it."""
 
 
-def share_rows(calls, rows):
-    """The calls with gradients of small weights over many rows in two parts: sums over blocks of rows, and their tree.
+def cores():
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def row_blocks(rows, most):
+    """Blocks of at most `most` rows whose gradients of a weight are summed apart; 0 where the cores' shares of them would be uneven."""
+    chunks, size, n = -(-rows // CHUNK), 1, cores()
+    while -(-chunks // (2 * size)) >= BLOCKS * n and 2 * size * CHUNK <= most:
+        size *= 2
+    blocks = -(-chunks // size)
+    return blocks if blocks > 1 and -(-blocks // n) * n <= 1.15 * blocks else 0
+
+
+def share_rows(calls, rows, together):
+    """The calls with gradients of small weights over many rows in two parts: sums over blocks of rows, and their tree. together: rows that
+    go through all calls of a phase together.
 
     linear_backward_weight has threads share its outputs: each reads what all others computed. With blocks of rows each reads what it has
-    just computed itself, and blocks' gradients are all that moves. The bits are the same: a block's sum is a part of the tree over chunks.
-    4-32-16-4 at 10,000 rows, two threads: 680 us with outputs.
+    just computed itself, and blocks' gradients are all that moves. The bits are the same: a block's sum is a part of the tree over
+    chunks. Two threads: 4-32-16-4 at 10,000 rows 680 us by outputs, 471 so; 8-32-32-1 at 256 rows 20 and 16.7.
     """
     parted = {b.key() for call in calls if call.cut == "part" for b in call.writes()}
-    found = []
+    found, blocks = [], row_blocks(rows, together)
     for call in calls:
         x, dy, dw, db = call.arrays[:4] if call.name == "linear_backward_weight" else (None,) * 4
         _, inputs, outputs, _ = call.dims
-        if (dw is None or rows < FEWEST_ROWS or 4 * BLOCKS * inputs * outputs > rows * (inputs + outputs)
-                or x.shape[0] is not BATCH or parted & {x.key(), dy.key()}):
+        if (dw is None or not blocks or 4 * blocks * inputs * outputs > rows * (inputs + outputs) or x.shape[0] is not BATCH
+                or parted & {x.key(), dy.key()}):
             found.append(call)
             continue
-        parts, db_parts = Buffer((BLOCKS, outputs, inputs)), None if db is None else Buffer((BLOCKS, outputs))
+        parts, db_parts = Buffer((blocks, outputs, inputs)), None if db is None else Buffer((blocks, outputs))
         join = Call("weight_join", [parts, db_parts, dy, dw, db], [])
         join.then, join.after = call.then, call.after
         found += [Call("weight_parts", [x, dy, parts, db_parts], []), join]

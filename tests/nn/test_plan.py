@@ -311,9 +311,11 @@ def test_threads_that_share_columns_never_read_what_others_write_in_a_phase():
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("rows, batch, clip", [(4000, 2500, None), (2600, 2600, 0.1)])
-def test_gradients_of_blocks_of_rows_have_the_bits_of_those_of_all(threads, rows, batch, clip):
+@pytest.mark.parametrize("cores, rows, batch, clip", [(2, 4000, 2500, None), (1, 2600, 2600, 0.1), (2, 600, 256, None),
+                                                     (5, 3000, 3000, None)])
+def test_gradients_of_blocks_of_rows_have_the_bits_of_those_of_all(threads, cores, rows, batch, clip, monkeypatch):
     """Many rows and few weights: threads share the rows of a weight's gradient. An eager step sums all of them at once."""
+    monkeypatch.setattr(schedule, "cores", lambda: cores)
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((rows, 7)).astype(np.float32), rng.integers(0, 3, rows)
 
@@ -340,14 +342,19 @@ def test_gradients_of_blocks_of_rows_have_the_bits_of_those_of_all(threads, rows
         assert p.numpy().tobytes() == q.numpy().tobytes()
 
 
-def test_where_threads_share_rows_of_a_gradient():
-    """Not with few rows, not where the blocks' gradients would be more than the rows, and not where threads share columns."""
+def test_where_threads_share_rows_of_a_gradient(monkeypatch):
+    """Not in one chunk of rows or in blocks that two cores cannot share, not where the blocks' gradients would be more than the rows, and
+    not where threads share columns."""
+    monkeypatch.setattr(schedule, "cores", lambda: 2)
+    assert [schedule.row_blocks(rows, 1 << 20) for rows in (1, 128, 129, 256, 384, 512, 640, 1500, 1024, 4096, 10_000)] == [
+        0, 0, 2, 2, 0, 4, 0, 12, 8, 8, 10]
+    assert [schedule.row_blocks(10_000, most) for most in (1024, 1023, 512, 256, 32)] == [10, 20, 20, 40, 79]
     def found(*widths, rows, width):
         model = nn.Sequential(*(layer for i, o in zip(widths[:-1], widths[1:]) for layer in (nn.Linear(i, o), nn.ReLU())))
         return [c.name for c in training_plan(model, width=width, rows=rows).calls].count("weight_parts")
-    assert found(8, 16, 4, rows=1024, width=8) == 2 and found(8, 16, 4, rows=1023, width=8) == 0
-    assert found(64, 64, 4, rows=1024, width=64) == 1 and found(64, 64, 4, rows=8192, width=64) == 2
-    assert found(64, 256, 4, rows=1024, width=64) == 1 and found(1024, 1024, 4, rows=1024, width=1024) == 0
+    assert found(8, 16, 4, rows=256, width=8) == 2 and found(8, 16, 4, rows=128, width=8) == found(8, 16, 4, rows=384, width=8) == 0
+    assert found(64, 65, 4, rows=1024, width=64) == 1 and found(64, 65, 4, rows=8192, width=64) == 2
+    assert found(1024, 1024, 4, rows=1024, width=1024) == 0
 
 
 def cuts(plan):
