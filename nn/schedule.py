@@ -122,7 +122,8 @@ def row_blocks(rows, most):
     while -(-chunks // (2 * size)) >= BLOCKS * n and 2 * size * CHUNK <= most:
         size *= 2
     blocks = -(-chunks // size)
-    return blocks if blocks > 1 and -(-blocks // n) * size * CHUNK <= 1.15 * rows / n else 0
+    share = min(-(-blocks // n) * size * CHUNK, rows)
+    return blocks if blocks > 1 and share <= 1.15 * rows / n else 0
 
 
 def share_rows(calls, rows, together):
