@@ -33,6 +33,19 @@ INLINE VEC F(power_of)(VEC m, REAL gamma) {
         const REAL common = F(common_factor)(w, N, mean);                                                                      \
         const VEC one = F(all)(1), zero = F(all)(0);                                                                           \
         CONSTANTS                                                                                                              \
+        if (O == 1) { /* W rows side by side, since a row alone would fill one lane */                                         \
+            for (ptrdiff_t n = lo; n < hi; n += W) {                                                                           \
+                const VEC f = w ? LOAD(w, n, hi) * F(all)(common) : F(all)(common), v = c ? F(all)(*c) : zero;                 \
+                const VEC p = LOAD(y, n, hi), q = LOAD(t, n, hi);                                                              \
+                VEC term, slope;                                                                                               \
+                BODY                                                                                                           \
+                STORE(l, n, hi, zero + term);                                                                                  \
+                if (dy) STORE(dy, n, hi, slope * f);                                                                           \
+                (void)v;                                                                                                       \
+            }                                                                                                                  \
+            (void)one;                                                                                                         \
+            return;                                                                                                            \
+        }                                                                                                                      \
         for (ptrdiff_t n = lo; n < hi; n++) {                                                                                  \
             const VEC f = F(all)(FACTOR * (REAL)(1.0 / divisor));                                                              \
             VEC acc[NV];                                                                                                       \

@@ -190,10 +190,25 @@ static void F(gather_rows)(const REAL *x, const int64_t *index, REAL *y, ptrdiff
     const REAL common = F(common_factor)(w, N, mean);                                                                          \
     for (ptrdiff_t n = lo; n < hi; n++)
 #define FACTOR (w ? w[n] * common : common)
+/* One output: W rows side by side, since a row alone would fill one lane (200 rows of binary cross-entropy: 9 us row by row). BODY sets term
+   and slope from p and q. A row's sum is its term, plus the zeros of the other lanes. */
+#define ROWS_ASIDE(SCALE, ...)                                                                                                 \
+    const REAL common = F(common_factor)(w, N, mean);                                                                          \
+    for (ptrdiff_t n = lo; n < hi; n += W) {                                                                                   \
+        const VEC f = (w ? LOAD(w, n, hi) * F(all)(common) : F(all)(common)) * F(all)((REAL)(SCALE));                          \
+        VEC p = LOAD(y, n, hi), q = LOAD(t, n, hi), term, slope;                                                               \
+        __VA_ARGS__;                                                                                                           \
+        STORE(l, n, hi, F(all)(0) + term);                                                                                     \
+        if (dy) STORE(dy, n, hi, slope * f);                                                                                   \
+    }
 
 static void F(squared_error)(const REAL *y, const REAL *t, const REAL *w, REAL *l, REAL *dy, ptrdiff_t N, ptrdiff_t O, ptrdiff_t lo,
                              ptrdiff_t hi, int mean) {
     const ptrdiff_t outputs = mean && O > 0 ? O : 1; /* a sum is over all elements */
+    if (O == 1) {
+        ROWS_ASIDE(2, const VEC d = p - q; term = d * d; slope = d)
+        return;
+    }
     LOSS_ROWS {
         const REAL *yn = y + n * O, *tn = t + n * O;
         const VEC f = F(all)(FACTOR * (REAL)(2.0 / outputs));
@@ -320,6 +335,12 @@ static void F(cross_entropy)(const REAL *p, const int64_t *t, const REAL *w, REA
     static void F(NAME)(const REAL *y, const REAL *t, const REAL *w, REAL *l, REAL *dy, ptrdiff_t N, ptrdiff_t O,              \
                         ptrdiff_t lo, ptrdiff_t hi, int mean) {                                                                \
         const ptrdiff_t divisor = mean && (DIVISOR) > 0 ? (DIVISOR) : 1;                                                               \
+        if (O == 1) {                                                                                                          \
+            const VEC one = F(all)(1), zero = F(all)(0);                                                                       \
+            ROWS_ASIDE(1, BEFORE; term = TERM; slope = SLOPE)                                                                  \
+            (void)one, (void)zero;                                                                                             \
+            return;                                                                                                            \
+        }                                                                                                                      \
         LOSS_ROWS {                                                                                                            \
             const VEC f = F(all)(FACTOR * (REAL)(1.0 / divisor)), one = F(all)(1), zero = F(all)(0);                           \
             SUM_PANELS(O, {                                                                                                    \
@@ -350,6 +371,7 @@ DEFINE_COLUMN_LOSS(binary_cross_entropy_logits, O, , F(select)(p > 0, p, zero) -
 #undef DEFINE_SLOPE
 #undef SUM_PANELS
 #undef LOSS_ROWS
+#undef ROWS_ASIDE
 #undef FACTOR
 #undef SMALLEST
 #undef DEFINE_COLUMN_LOSS
