@@ -74,7 +74,9 @@ def _tape(tensor):
         if node.inputs is None:
             raise RuntimeError("backward() was called before on this result; run the forward pass again")
         found[node] = keys = []
+        changed = False
         for t in node.inputs:
+            changed |= t is not None and t.changed > node.index
             if t is None or not t.requires_grad:
                 keys.append(None)
             elif t.node is None:
@@ -83,7 +85,18 @@ def _tape(tensor):
             else:
                 keys.append(t.node)
                 stack.append(t.node)
+        if changed:
+            refuse_changed(node, keys)
     return found, rooms
+
+
+def refuse_changed(node, keys):
+    """Raise RuntimeError where the backward of `node` reads a parameter that was written since its forward."""
+    for place, (t, read) in enumerate(zip(node.inputs, node.op.reads([key is not None for key in keys]))):
+        if read and t is not None and t.changed > node.index:
+            raise RuntimeError(f"a parameter of shape {t.shape}, input {place} of {node.op.title}, was changed (by an optimizer's step, "
+                               "copy_() or fit) after the forward pass that backward() goes back through: run the forward pass again, "
+                               "or call backward() before the change")
 
 
 _index = operator.attrgetter("index")

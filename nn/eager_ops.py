@@ -2,10 +2,10 @@
 import numpy as np
 
 from ..kernels.tangent import loss_curvature
-from .ops import Op
+from .ops import Moving, Op
 
 
-class _Multilinear(Op):
+class _Multilinear(Moving):
     """Linear in each input, so its tangents come from the operation itself, one input at a time."""
 
     def forward_pair(self, t, y, *inputs):
@@ -173,6 +173,9 @@ class MatMul(_Multilinear):
         if db is not None:
             k.linear_backward_weight(dy, a, db, None)
         return da, db
+
+    def reads(self, needs):
+        return [needs[1], needs[0]]
 
 
 class LossValue(Op):

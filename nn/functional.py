@@ -27,6 +27,7 @@ _LINEAR, _ADD, _SUBTRACT, _MULTIPLY, _DIVIDE = ops.Linear(), ops.Add(), ops.Subt
 
 def linear(input, weight, bias=None):
     """y = x wᵀ + b;  x (..., I)  w (O, I)  b (O,) or None -> y (..., O)"""
+    weight, bias = as_tensor(weight), None if bias is None else as_tensor(bias)
     x = wrap(sparse_rows("input", input, weight.dtype).astype(weight.dtype)) if is_sparse(input) else as_tensor(input, weight.dtype)
     if len(x.shape) == 2:
         return apply(_LINEAR, x, weight, bias)
@@ -169,7 +170,7 @@ cat = concatenate
 
 def getitem(x, key):
     """x[key]; columns x[:, start:stop] also in a plan"""
-    if isinstance(key, tuple) and len(key) == 2 and key[0] == slice(None) and isinstance(key[1], slice) and x.ndim == 2:
+    if isinstance(key, tuple) and len(key) == 2 and all(isinstance(k, slice) for k in key) and key[0] == slice(None) and x.ndim == 2:
         start, stop, step = key[1].indices(x.shape[1])
         if step == 1:
             return apply(ops.Slice(start, max(start, stop)), x)

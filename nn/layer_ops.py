@@ -1,7 +1,7 @@
 """Graph operations of layers with more than an activation in them: normalisation, learned slopes, noise, embedding."""
 import numpy as np
 
-from .ops import TABLE, Op
+from .ops import TABLE, Moving, Op
 
 
 class BatchNorm(Op):
@@ -171,7 +171,7 @@ class RReLU(_Random):
         return (dx,)
 
 
-class _Lookup(Op):
+class _Lookup(Moving):
     """Indices x (N, K), int64 or whole numbers held in floats, and a table w (V, O)."""
 
     absent = 0  # the smallest index

@@ -25,6 +25,15 @@ def loss_value(op, z, target, weight):
     return result
 
 
+def probabilities(loss, values, name="input"):
+    """Raise ValueError unless all `values` lie in 0..1, but for a last rounding."""
+    wrong = ~((values >= 0) & (values <= 1 + 1e-6))
+    if wrong.any():
+        end, other = ("Softmax", "from_logits=True") if loss == "CrossEntropyLoss" else ("Sigmoid", "BCEWithLogitsLoss")
+        raise ValueError(f"{name} of {loss} must be probabilities, in 0..1, got {values[wrong][0]}: end the model with {end}, "
+                         f"or take {other}")
+
+
 def linked_input(z, link, from_logits, loss):
     """The logits behind `z` when its producer is the loss's own link and it takes probabilities; a warning when they would be
     applied twice. Returns (tensor, whether it is logits)."""
@@ -35,4 +44,6 @@ def linked_input(z, link, from_logits, loss):
     if linked:
         warnings.warn(f"{loss} expects logits but its input is the output of {link}, which is then applied twice: remove the {link}, "
                       f"or take {'from_logits=False' if link == 'softmax' else 'BCELoss'}", stacklevel=4)
+    elif not from_logits and not z.traced:
+        probabilities(loss, z.numpy())
     return z, from_logits

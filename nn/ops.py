@@ -38,6 +38,10 @@ class Op:
         """backward on arrays and their tangents."""
         return self.backward(t, *arguments)
 
+    def reads(self, needs):
+        """Which inputs backward reads the values of: those must be what they were in forward."""
+        return [True] * len(needs)
+
     def keeps(self, *shapes):
         """[(shape, kind)] of what the forward pass writes for the backward pass, into self.kept; kind "real" or "int"."""
         return ()
@@ -72,6 +76,9 @@ class Linear(Op):
         if dw is not None or db is not None:
             k.linear_backward_weight(x, dy, dw, db)
         return dx, dw, db
+
+    def reads(self, needs):
+        return [needs[1], needs[0], False]
 
 
 FROM_INPUT = ("gelu", "silu", *MAPS)
@@ -118,6 +125,13 @@ class Activation(Op):
         return (dx,)
 
 
+class Moving(Op):
+    """An operation whose backward reads no input: values are moved, added or multiplied by numbers of its own."""
+
+    def reads(self, needs):
+        return [False] * len(needs)
+
+
 class _Pair(Op):
     def shape(self, a, b):
         if a != b:
@@ -128,7 +142,7 @@ class _Pair(Op):
         getattr(k, self.name)(a, b, y)
 
 
-class Add(_Pair):
+class Add(Moving, _Pair):
     """y = a + b"""
 
     name = "add"
@@ -137,7 +151,7 @@ class Add(_Pair):
         return dy, dy
 
 
-class Subtract(_Pair):
+class Subtract(Moving, _Pair):
     """y = a - b"""
 
     name = "subtract"
@@ -180,7 +194,7 @@ class Divide(_Pair):
         return da, db
 
 
-class Scale(Op):
+class Scale(Moving):
     """y = factor x + offset"""
 
     name = "scale"
@@ -227,7 +241,7 @@ class Power(Op):
         return (dx,)
 
 
-class Concatenate(Op):
+class Concatenate(Moving):
     """y = the columns of all inputs side by side"""
 
     name = "concatenate"
@@ -253,7 +267,7 @@ class Concatenate(Op):
         return gradients
 
 
-class Slice(Op):
+class Slice(Moving):
     """y = x[:, start:stop]"""
 
     name = "slice"
@@ -277,7 +291,7 @@ class Slice(Op):
         return (dx,)
 
 
-class Dropout(Op):
+class Dropout(Moving):
     """y = x / (1 - p) where kept, 0 where dropped; the mask is a function of (seed, place, step) and the element's own place"""
 
     name, random, number = "dropout", True, "p"

@@ -2,7 +2,7 @@
 import numpy as np
 
 from .dtype import real_dtype
-from .store import aligned
+from .store import aligned, clock
 from .tensor import Tensor, as_real, grad_enabled, wrap
 
 
@@ -13,7 +13,7 @@ class Parameter(Tensor):
     view; `.copy_()` writes; `.data` is a writable view, after which a compiled plan reads the parameter anew on every entry.
     """
 
-    __slots__ = ("_store", "_offset", "_grad_array", "_has_grad")
+    __slots__ = ("_store", "_offset", "_grad_array", "_has_grad", "_changed")
 
     def __init__(self, data, requires_grad=True, dtype=None):
         array = as_real(data)
@@ -21,7 +21,7 @@ class Parameter(Tensor):
         own = aligned(array.size, array.dtype).reshape(array.shape)
         own[...] = array
         self._array, self.requires_grad, self._grad, self.node = own, bool(requires_grad), None, None
-        self._store, self._offset, self._grad_array, self._has_grad = None, 0, None, False
+        self._store, self._offset, self._grad_array, self._has_grad, self._changed = None, 0, None, False, 0
 
     @property
     def data(self):
@@ -70,9 +70,15 @@ class Parameter(Tensor):
     del _operator
 
     def written(self):
-        """Tell the store that values changed outside of a plan."""
+        """Note that values changed outside of a plan."""
+        self._changed = next(clock)
         if self._store is not None:
             self._store.version += 1
+
+    @property
+    def changed(self):
+        """When the values were written last."""
+        return self._changed if self._store is None else max(self._changed, self._store.changed)
 
     def requires_grad_(self, requires_grad=True):
         """Freeze (False) or release (True) this parameter."""

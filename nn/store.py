@@ -1,10 +1,16 @@
 """Flat storage: parameters, gradients and each optimizer state of a model are one aligned vector each."""
+import itertools
+
 import numpy as np
 
 ALIGNMENT = 64
 
 moves = [0]
 """Parameters that came to live elsewhere so far: what was found out about places holds while this stands still."""
+
+
+clock = itertools.count(1)
+"""Numbers operations and writes of parameters in the order they happen: a backward sees which weights are no longer its own."""
 
 
 def aligned(size, dtype):
@@ -19,8 +25,8 @@ class Store:
     """Vectors over the same segments. vectors["data"] and ["grad"] always; optimizers add theirs under "<their id>/<name>". Beside
     them, vectors["buffers"]: bytes, the buffers of the modules, each on a cache line of its own.
 
-    Every parameter begins on a cache line; the gaps hold zeros. `version` counts writes from outside a plan; `escaped` tells that
-    a writable view was handed out, so that nobody can know of every write.
+    Every parameter begins on a cache line; the gaps hold zeros. `version` counts writes from outside a plan, `changed` tells when the
+    last one of all parameters was; `escaped` tells that a writable view was handed out, so that nobody can know of every write.
     """
 
     def __init__(self, params):
@@ -31,7 +37,7 @@ class Store:
                              "unless told otherwise; model.float() or model.double() converts a model")
         self.dtype = kinds.pop() if kinds else np.dtype(np.float32)
         self.params = params
-        self.version = 0
+        self.version = self.changed = 0
         self.escaped = False
         self.packed = None
         self.packed_version = -1
@@ -45,6 +51,11 @@ class Store:
         self.buffers = []
         for p, offset in zip(params, offsets):
             self._adopt(p, offset)
+
+    def written(self):
+        """All parameters have changed."""
+        self.version += 1
+        self.changed = next(clock)
 
     @classmethod
     def of(cls, params):

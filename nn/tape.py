@@ -3,7 +3,7 @@ import numpy as np
 
 from .. import kernels
 from ..kernels.tangent import Tangents
-from .backward import backpropagate
+from .backward import backpropagate, refuse_changed
 
 BY_ROWS = ("linear", "activation", "add", "subtract", "multiply", "divide", "scale", "power", "concatenate", "slice", "dropout")
 """Operations whose row n reads row n of their inputs alone."""
@@ -40,6 +40,8 @@ class Tape:
         for node in _nodes(out):
             keys = [None if t is None else t if t in reached else t.node if t.node in reached else None for t in node.inputs]
             if any(key is not None for key in keys):
+                if any(t is not None and t.changed > node.index for t in node.inputs):
+                    refuse_changed(node, keys)
                 reached.add(node)
                 self.steps.append((node.op, keys, node.arrays, node, node.out))
         self.end = out if out in reached else out.node if out.node in reached else None

@@ -1,5 +1,4 @@
 """Tensor: an array with a tape. Operations run kernel by kernel; backward() walks the tape in reverse."""
-import itertools
 import threading
 from contextlib import contextmanager
 from copy import copy
@@ -9,8 +8,8 @@ import numpy as np
 
 from .. import kernels
 from .dtype import get_default_dtype
+from .store import clock
 
-_counter = itertools.count()
 _KEPT = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64))
 
 
@@ -52,7 +51,7 @@ class Node:
     __slots__ = ("op", "inputs", "arrays", "out", "index")
 
     def __init__(self, op, inputs, arrays, out):
-        self.op, self.inputs, self.arrays, self.out, self.index = op, inputs, arrays, out, next(_counter)
+        self.op, self.inputs, self.arrays, self.out, self.index = op, inputs, arrays, out, next(clock)
 
 
 class Tensor:
@@ -64,6 +63,7 @@ class Tensor:
     __slots__ = ("_array", "requires_grad", "_grad", "node", "__weakref__")
     __array_priority__ = 1000
     traced = False
+    changed = 0  # when its values were written last, by the clock of the tape; only parameters know
 
     def __init__(self, data, requires_grad=False):
         self._array = as_real(data)
@@ -213,13 +213,24 @@ class Tensor:
         return f"tensor({np.array2string(self._array, separator=', ', prefix='tensor(')}{tail})"
 
 
+def plain(value):
+    """np.asarray(value); a frame of pandas whose columns are numbers of several kinds, which that makes objects of, in float64."""
+    array = np.asarray(value)
+    if array.dtype == object and hasattr(value, "dtypes"):
+        try:
+            return value.to_numpy(np.float64)
+        except (TypeError, ValueError):  # no numbers, or some are missing
+            pass
+    return array
+
+
 def as_real(data, dtype=None):
     """A C-contiguous array of `dtype`, or of the array's own float type (int64 labels stay), else of the default."""
     if isinstance(data, Tensor):
         data = data.numpy()
     if type(data) is np.ndarray and data.dtype in (_KEPT if dtype is None else (dtype,)) and data.flags.c_contiguous:
         return data
-    array = np.asarray(data)
+    array = plain(data)
     if array.dtype == object or array.dtype.kind in "USMmc":
         raise TypeError(f"data must be numbers, got dtype {array.dtype}")
     if dtype is None:

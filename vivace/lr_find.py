@@ -108,7 +108,7 @@ def _restore(trainer, kept):
     store = trainer.store
     for name, vector in store.vectors.items():
         vector[...] = vectors.get(name, 0)
-    store.version += 1
+    store.written()
     trainer.optimizer.steps.update(steps)
     for group, saved in zip(trainer.optimizer.param_groups, groups):
         group.update(saved)

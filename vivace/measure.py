@@ -165,7 +165,7 @@ def now(trainer, sample):
     finally:
         for name, vector in kept.items():
             store.vectors[name][...] = vector
-        store.version += 1
+        store.written()
     return None if place[2] == "not finite" else measure
 
 

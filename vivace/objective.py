@@ -59,7 +59,7 @@ class Objective:
         for p in self.params:
             p._array.reshape(-1)[...] = flat[start:start + p.size]
             start += p.size
-        self.store.version += 1
+        self.store.written()
 
     def weights_mask(self):
         """(P,) bool: which elements belong to weight matrices, those that l2 applies to."""

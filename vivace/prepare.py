@@ -3,8 +3,10 @@ import numpy as np
 
 from .kernels import record as R
 from .kernels.checks import finite
+from .nn.loss_value import probabilities as in_range
+from .nn.losses import BCELoss, CrossEntropyLoss
 from .nn.sparse import SparseRows, is_sparse, sparse_rows
-from .nn.tensor import Tensor
+from .nn.tensor import Tensor, plain
 
 
 def inputs(X, dtype, widths=None):
@@ -83,9 +85,19 @@ def _array(name, value):
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ValueError(f"{name} must have no masked values, got {np.ma.count_masked(value)}: fill them, or leave their rows out")
     try:
-        return np.asarray(value)
+        return plain(value)
     except ValueError as error:
         raise ValueError(f"{name} must be an array of numbers: {error}") from None
+
+
+def probabilities(trainer, arrays):
+    """Raise ValueError where the loss takes probabilities and the model gives its first rows none. (One that a Softmax or Sigmoid
+    ends gives some, and is merged with the loss.)"""
+    loss, few = trainer.loss, np.arange(min(len(arrays[0]), 32))
+    if isinstance(loss, BCELoss) or isinstance(loss, CrossEntropyLoss) and not loss.from_logits:
+        graph, _ = trainer._traced([a.shape[1] for a in arrays], True)
+        if not loss.source(graph.output)[1]:
+            in_range(type(loss).__name__, trainer._predict([a[few] for a in arrays]), "the output of the model, input")
 
 
 def _not_finite(name, array, wrong, where=""):

@@ -91,7 +91,7 @@ class Snapshots:
         for name, vector in store.vectors.items():
             if name != "grad":
                 vector[...] = self.vectors.get(name, 0)  # an optimizer's state that was not there yet was zero
-        store.version += 1
+        store.written()
         self.trainer.optimizer.steps.update(self.steps)
         self.trainer.step = self.count
 
@@ -223,7 +223,7 @@ class Run:
         trainer.step += steps
         for p in self.plan.trained:
             trainer.optimizer.steps[p] += steps
-        self.store.version += 1
+        self.store.written()
         self.version = self.store.version
 
     def _move(self, epoch, step):

@@ -136,7 +136,7 @@ class Step:
         steps, store = trainer.optimizer.steps, plan.store
         for p in plan.trained:
             steps[p] += 1
-        store.version += 1
+        store.written()
         total, mass = self.result[0].tolist()
         value = total / mass if mass else 0.0
         return value if trainer.penalty is None else value + float(trainer.penalty.values(self.squares[:, 0], per_row)[0])

@@ -72,6 +72,8 @@ def forced():
     for name in ("VIVACE_NUM_THREADS", "OMP_NUM_THREADS"):
         value = os.environ.get(name)
         if value:
+            if name == "OMP_NUM_THREADS":  # OpenMP takes a list, a number for every level of nesting
+                value = value.split(",")[0].strip()
             if not value.isdigit() or int(value) < 1:
                 raise ValueError(f"{name} must be an int >= 1, got {value!r}")
             return int(value)

@@ -292,6 +292,7 @@ class Trainer:
             if max_time is not None:
                 prepare.positive("max_time", max_time)
             self._check_weights()
+            prepare.probabilities(self, arrays)
             watchers = self._watchers(callbacks)
             return self._fit(arrays, target, weight, validation, epochs, min(batch_size, rows), watchers, verbose, max_time)
 
@@ -339,6 +340,8 @@ class Trainer:
         if not prepare.real(split) or not 0 <= split < 1:
             raise ValueError(f"validation_split must be a number >= 0 and < 1, got {split!r}")
         held = int(len(target) * split)
+        if split and not held:
+            raise ValueError(f"validation_split must leave a row to validate on, got {split!r} of {len(target)} rows")
         if not held:
             return arrays, target, weight, None
         order = np.empty(len(target), np.int64)
@@ -508,12 +511,12 @@ class Trainer:
         with self._lock:
             kept = store.vectors["data"].copy()
             store.vectors["data"][...] = store.vector("ema")
-            store.version += 1
+            store.written()
             try:
                 yield self.model
             finally:
                 store.vectors["data"][...] = kept
-                store.version += 1
+                store.written()
 
     if TYPE_CHECKING:  # io.py gives it
         def save(self, path): ...

@@ -221,3 +221,19 @@ def test_config_makes_the_loss_again():
                  nn.CrossEntropyLoss(label_smoothing=0.1), nn.MSELoss("sum"), nn.BCELoss()):
         again = type(loss)(**loss.config())
         assert again.config() == loss.config()
+
+
+@pytest.mark.parametrize("make, outputs, end", [(lambda: nn.CrossEntropyLoss(from_logits=False), 3, "Softmax"), (nn.BCELoss, 1, "Sigmoid")])
+def test_losses_of_probabilities_take_nothing_else(make, outputs, end):
+    """Eagerly and in a Trainer; a model that ends with what makes probabilities is let through."""
+    rng = np.random.default_rng(0)
+    X, z = rng.standard_normal((20, 6)), np.full((4, outputs), 1.5)
+    y, few = (np.arange(20) % 3, np.arange(4) % 3) if outputs == 3 else ((np.arange(20) % 2)[:, None], np.ones((4, 1)))
+    match = rf"{type(make()).__name__} must be probabilities, in 0..1, got .* end the model with {end}"
+    with pytest.raises(ValueError, match=match):
+        make()(z, few)
+    bare = nn.Linear(6, outputs)
+    with pytest.raises(ValueError, match=match):
+        vv.Trainer(bare, make(), optim.SGD(bare.parameters(), lr=0.1)).fit(X, y, epochs=1, verbose=0)
+    good = nn.Sequential(nn.Linear(6, outputs), getattr(nn, end)())
+    vv.Trainer(good, make(), optim.SGD(good.parameters(), lr=0.1)).fit(X, y, epochs=1, verbose=0)

@@ -404,3 +404,22 @@ def test_a_class_is_no_model_to_fill(tmp_path):
     for wrong, got in ((nn.Linear, "the class Linear"), ("m", "str")):
         with pytest.raises(TypeError, match=f"model must be a vivace.nn.Module to fill, got {got}"):
             vv.load(tmp_path / "m.vivace", model=wrong)
+
+
+def test_frames_of_several_kinds_of_numbers_are_numbers():
+    """Booleans, floats and nullable integers side by side, which NumPy alone makes objects of; text stays refused."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": [True, False, True, True], "c": pandas.array([1, 2, 3, 4], dtype="Int64")})
+    model = nn.Linear(3, 1)
+    trainer = vv.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.01))
+    trainer.fit(frame, np.ones((4, 1)), epochs=1, verbose=0)
+    np.testing.assert_array_equal(model(frame).numpy(), model(frame.to_numpy(np.float64)).numpy())
+    with pytest.raises(TypeError, match="X must be numbers, got dtype object"):
+        trainer.fit(frame.assign(c=list("abcd")), np.ones((4, 1)), epochs=1, verbose=0)
+
+
+def test_a_validation_split_of_no_rows_is_refused():
+    model = nn.Linear(3, 1)
+    trainer = vv.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.01))
+    with pytest.raises(ValueError, match="validation_split must leave a row to validate on, got 0.1 of 8 rows"):
+        trainer.fit(np.ones((8, 3)), np.ones((8, 1)), validation_split=0.1, verbose=0)

@@ -91,7 +91,10 @@ def test_the_environment_says_where_nobody_else_does(monkeypatch):
     vv.set_num_threads(4)
     assert vv.get_num_threads() == 4 == taken()
     vv.set_num_threads(None)
-    for wrong in ("0", "two", "-1", "1.5"):
+    monkeypatch.delenv("VIVACE_NUM_THREADS")
+    monkeypatch.setenv("OMP_NUM_THREADS", "4,2")  # a list, by levels of nesting
+    assert vv.get_num_threads() == 4
+    for wrong in ("0", "two", "-1", "1.5", "4,2"):
         monkeypatch.setenv("VIVACE_NUM_THREADS", wrong)
         with pytest.raises(ValueError, match=f"VIVACE_NUM_THREADS must be an int >= 1, got '{wrong}'"):
             vv.get_num_threads()
