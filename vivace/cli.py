@@ -20,7 +20,7 @@ def main(argv=None):
     except KeyboardInterrupt:
         print("vivace: interrupted, nothing was saved", file=sys.stderr)
         return 130
-    except (Refused, ValueError, ImportError, ArithmeticError, OSError) as error:
+    except (Refused, ValueError, ImportError, ArithmeticError, OSError, MemoryError) as error:
         named = isinstance(error, OSError) and error.filename is not None and error.strerror
         message = f"{error.filename}: {error.strerror}" if named else " ".join(str(error).split())
         print(f"vivace: {message or type(error).__name__}", file=sys.stderr)

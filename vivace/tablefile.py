@@ -39,10 +39,10 @@ def read(path, texts=()):
         raise ValueError(f"{path} must end in {', '.join((*CSV[:3], *PARQUET))} (CSV also in .gz)")
     with open(path, "rb") as f:
         raw = f.read()
-    if path.lower().endswith(PARQUET):
-        table = _parquet(path, raw)
-    else:
-        table = _csv(path, raw, set(texts))
+    try:
+        table = _parquet(path, raw) if path.lower().endswith(PARQUET) else _csv(path, raw, set(texts))
+    except TypeError as error:  # a column of lists or the like
+        raise ValueError(f"{path}: {error}") from error
     if not len(next(iter(table.values())).values):
         raise ValueError(f"{path} has no rows")
     return table

@@ -297,3 +297,13 @@ def test_a_column_that_numbers_the_rows_gives_no_class_away(tmp_path, capsys):
     assert vv.load(tmp_path / "m.vivace").table.feature_names_in == ["x"]
     assert "it numbers" not in run(capsys, *argv, "--keep", "Id")[1]
     assert vv.load(tmp_path / "m.vivace").table.feature_names_in == ["x", "Id"]
+
+
+def test_a_column_of_lists_is_one_line(tmp_path):
+    """As the table to train on, and as a column that predict does not need."""
+    pandas, _ = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    path = tmp_path / "lists.parquet"
+    pandas.DataFrame({"a": np.arange(20.0), "y": np.arange(20.0), "l": [[1]] * 20}).to_parquet(path)
+    done = subprocess.run([sys.executable, "-m", "vivace", "train", str(path), "--target", "y"], capture_output=True, text=True,
+                          cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "column 'l' must hold numbers, texts" in done.stderr

@@ -152,6 +152,7 @@ class MLP(Weights, BaseEstimator):
     def _go_on(self):
         """Further training of weights that are there: those of a fit, or those that somebody has set."""
         self._ready()
+        self._same_network()
         if not hasattr(self, "_no_improvement_count"):
             self._reset_curves()
         if self.solver != "lbfgs" and not hasattr(self, "loss_curve_"):
@@ -161,9 +162,17 @@ class MLP(Weights, BaseEstimator):
         elif not self.early_stopping and self.best_loss_ is None if hasattr(self, "best_loss_") else False:
             self.best_loss_ = np.inf
 
+    def _same_network(self):
+        """Raise ValueError where a parameter that made the network was changed: the network would not follow it."""
+        for name, before in vars(self).get("_began", {}).items():
+            now = getattr(self, name)
+            if name in OF_THE_NETWORK and repr(np.ravel(before).tolist()) != repr(np.ravel(now).tolist()):
+                raise ValueError(f"{name} made the network that is trained further, and cannot change from {before!r} to {now!r}: "
+                                 "fit anew, with warm_start=False")
+
     def _start(self):
         """A trainer with a new optimizer for the network as it stands; history and counters of an earlier one go on."""
-        before = vars(self).get("_trainer")
+        before, self._began = vars(self).get("_trainer"), self.get_params(deep=False)
         self._optimizer = solvers.make(self, self._network.model)
         plain = self.solver in ("adam", "sgd") and not self.weight_decay
         scheduler = self.learning_rate(self._optimizer) if callable(self.learning_rate) else None
@@ -202,6 +211,9 @@ class MLP(Weights, BaseEstimator):
             X, self._smoothed(target), epochs=1 if incremental else self.max_iter, batch_size=min(batch, rows), sample_weight=weight,
             shuffle=solvers.Shuffles(self._random_state, rows, trainer.epoch) if self.shuffle else False,
             callbacks=[rules, *_listed(self.callbacks)], verbose=int(self.verbose == "bar"), max_time=self.max_time))
+        if self.n_iter_ == 0 and trainer.stop_reason == "max_time":
+            self.loss_ = np.nan
+            warnings.warn(f"max_time ({self.max_time} s) was over before the first epoch ended.", ConvergenceWarning, stacklevel=3)
         if self.n_iter_ == self.max_iter and not rules.stopped and not incremental:
             warnings.warn(f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
                           ConvergenceWarning, stacklevel=3)
@@ -337,7 +349,10 @@ class MLP(Weights, BaseEstimator):
         training = state.pop("_training", None)
         super().__setstate__(state)
         if training is not None:
+            now = {name: vars(self)[name] for name in self._began}
+            vars(self).update(self._began)  # the optimizer is that of the last fit, whatever set_params() has said since
             self._start()
+            vars(self).update(now)
             t = self._trainer
             self._optimizer.load_state_dict(training["optimizer"])
             t.history, t.epoch, t.step, t.seed = training["history"], training["epoch"], training["step"], training["seed"]
@@ -350,6 +365,7 @@ class MLP(Weights, BaseEstimator):
         return tags
 
 
+OF_THE_NETWORK = ("hidden_layer_sizes", "activation", "dropout", "normalisation", "residual", "precision", "loss")
 NOT_FINITE = ("Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed.")
 
 

@@ -103,6 +103,8 @@ class MLPClassifier(ClassifierMixin, MLP):
         """Labels as the loss takes them: numbers of classes (N,), or 0 and 1 in (N, outputs)."""
         kind = self._label_binarizer.y_type_
         if kind.startswith("multilabel"):
+            if y.ndim != 2 or y.shape[1] != len(self.classes_):
+                raise ValueError(f"y_val must have shape (N, {len(self.classes_)}) of 0 and 1, like y of fit, got {y.shape}")
             return np.ascontiguousarray(self._label_binarizer.transform(y), dtype)
         y = column_or_1d(y)
         places = np.searchsorted(self.classes_, y)

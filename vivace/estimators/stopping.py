@@ -82,6 +82,9 @@ class Rules(callbacks.Callback):
         if not e.early_stopping:
             return
         score = self.score(z, loss)
+        if np.isnan(score) and np.isfinite(z).all():
+            raise ValueError(f"the validation score is not a number: {e.scoring or 'the score'} is not defined on these {len(held.target)} "
+                             "held-out rows; give others, or another scoring")
         e.validation_scores_.append(score)
         if e.verbose and not isinstance(e.verbose, str):
             print(f"Validation score: {score:f}")

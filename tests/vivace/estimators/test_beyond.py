@@ -5,11 +5,13 @@ import pickle
 import signal
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 from sklearn.preprocessing import scale
 from sklearn.utils.class_weight import compute_sample_weight
@@ -226,3 +228,41 @@ def test_validation_rows_must_be_whole_and_of_known_classes():
         classifier().fit(X, Y, X_val=X)
     with pytest.raises(ValueError, match="y_val must hold classes of fit"):
         classifier().fit(X, Y, X_val=X, y_val=Y + 5)
+
+
+# --- what changes between fits
+
+@pytest.mark.parametrize("change", [dict(solver="sgd"), dict(solver="lbfgs"), dict(learning_rate_init=0.5, alpha=0.1),
+                                    dict(activation="tanh")])
+def test_a_pickle_holds_the_fit_whatever_was_set_since(change):
+    X, y = load_iris(return_X_y=True)
+    fitted = MLPClassifier(max_iter=3, random_state=0).fit(X, y).set_params(**change)
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    assert {name: again.get_params()[name] for name in change} == change
+
+
+@pytest.mark.parametrize("change", [dict(loss="poisson"), dict(activation="tanh"), dict(hidden_layer_sizes=(7,)), dict(dropout=0.5)])
+def test_warm_start_refuses_another_network(change):
+    X, y = load_diabetes(return_X_y=True)
+    fitted = MLPRegressor(hidden_layer_sizes=(6,), max_iter=2, warm_start=True, random_state=0).fit(X, y)
+    fitted.set_params(hidden_layer_sizes=[6]).fit(X, y)  # the same, written in another way
+    with pytest.raises(ValueError, match=f"{next(iter(change))} made the network"):
+        fitted.set_params(**change).fit(X, y)
+
+
+def test_validation_that_says_nothing_is_refused():
+    X, y = load_diabetes(return_X_y=True)
+    with pytest.raises(ValueError, match="the validation score is not a number: .* these 1 held-out rows"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        MLPRegressor(early_stopping=True, max_iter=5).fit(X, y, X_val=X[:1], y_val=y[:1])
+    labels = np.stack([y > 100, y > 150, y > 200], axis=1).astype(int)
+    with pytest.raises(ValueError, match=r"y_val must have shape \(N, 3\) of 0 and 1, like y of fit, got"):
+        MLPClassifier(max_iter=2).fit(X, labels, X_val=X, y_val=labels[:, 0])
+
+
+def test_max_time_before_the_first_epoch_ends():
+    X, y = load_diabetes(return_X_y=True)
+    with pytest.warns(ConvergenceWarning, match="max_time .* was over before the first epoch ended"):
+        fitted = MLPRegressor(max_time=1e-9, random_state=0).fit(X, y)
+    assert np.isnan(fitted.loss_) and fitted.n_iter_ == 0 and np.isfinite(fitted.predict(X)).all()
