@@ -61,7 +61,8 @@ def trained(name, dtype, weight, threads, backend=None):
 
 if __name__ == "__main__":
     Plan.working = lambda plan, threads, rows: threads  # the nets are small: see conftest.py
-    teams = (1, 2, 3) if vv.kernels.which()["backend"] == "cython" else (1,)
+    compiled = vv.kernels.which()["backend"] == "cython"
+    teams, dtypes = ((1, 2, 3), ("float32", "float64")) if compiled else ((1,), ("float64",))
     found = {f"{name} {dtype} {weight is not None}": [by_hand(name, dtype, weight), *(trained(name, dtype, weight, n) for n in teams)]
-             for name in NETS for dtype in ("float32", "float64") for weight in (None, W)}
+             for name in NETS for dtype in dtypes for weight in (None, W)}
     print(json.dumps({"which": vv.kernels.which(), "digests": found}))

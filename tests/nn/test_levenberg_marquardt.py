@@ -27,7 +27,7 @@ def digests(name):
 def test_steps_by_hand_equal_compiled_ones_for_any_threads(name):
     """Weights and losses of five steps: dense, residual with a tied layer, layer norm and PReLU, dropout; with and without row weights."""
     found = digests(name)
-    assert len(found) == 16
+    assert len(found) == (16 if name in processes.LEVELS else 8)
     assert {key: len(set(values)) for key, values in found.items()} == dict.fromkeys(found, 1)
     assert len({values[0] for values in found.values()}) == len(found)  # the configurations do differ
 
