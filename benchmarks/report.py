@@ -32,8 +32,10 @@ def speed(entry, row):
 
 
 def share(results, entry, row):
-    """Part of the peak of its threads, in percent; None where that was not measured."""
-    top = results["peak"][entry["dtype"]].get(str(threads_of(row)))
+    """Part of the peak of its threads, in percent; None where that was not measured. A run that chooses may change its number from turn
+    to turn: its part is that of all threads."""
+    tops = results["peak"][entry["dtype"]]
+    top = tops.get(str(threads_of(row))) if row["threads"] else max(tops.values(), default=None)
     return 100 * speed(entry, row) / top if top else None
 
 
