@@ -7,7 +7,7 @@ from .. import kernels
 from ..kernels import record as R
 from . import buffer
 from .backward import backpropagate
-from .recorder import BATCH, Buffer, Recorder, Slot
+from .recorder import BATCH, MATMULS, Buffer, Recorder, Slot
 from .schedule import assign_phases, drop_unread, fuse_activations, place_buffers, share_columns, share_rows
 from .sparse import SparseRows, cut_count
 from .store import aligned
@@ -22,17 +22,13 @@ TABLE_GRADIENTS = ("embedding_backward", "embedding_bag_backward")
 """Kernels that make the gradient of a table, most of whose rows have none: where the optimizer lets such rows rest, only those that
 the batch names are written and updated."""
 
-
 SHARE = 3e5
 """Work for each thread that takes part in a step: less of it costs more in barriers, and in lines that go from core to core, than
 another thread brings. 32-64-10 at batch 32 (work 500,000): 6.8 us on one thread, 8.7 on two; 64-64-10 (820,000): 10.0 and 9.9;
 4-16-3 at batch 16: 1.2, 2.4, and 20 on eight."""
 
-MATMULS = ("linear_forward", "linear_backward_input", "linear_backward_weight", "weight_parts", "sparse_linear_forward",
-           "sparse_backward_weight")
-
-PART, PARTS = 1 << 12, 32
-"""Elements of a part of a weight whose squares are summed, and parts at most: threads share them as they do its outputs."""
+PIECE, PIECES = 1 << 12, 32
+"""Elements of a piece of a weight whose squares are summed, and pieces at most: threads share them as they do its outputs."""
 
 
 class SparseBuffers(SparseRows):
@@ -218,7 +214,7 @@ class Plan:
         """The sum of squares of `params` before each step; the last layer first, since the backward updates that first."""
         before = None
         for i, p in enumerate(reversed(params), 1):
-            parts = Buffer((min(max(p.size // PART, 1), PARTS),), "f64")
+            parts = Buffer((min(max(p.size // PIECE, 1), PIECES),), "f64")
             s = Buffer((1,), "f64", (R.SQUARES, 8) if i == len(params) else None)
             k.sum_squares(Buffer((p.size,), "real", self._array_of(p).place), parts)
             k.sum_parts(parts, before, s)

@@ -5,6 +5,9 @@ from .. import kernels
 from ..kernels import record as R
 from .graph import BATCH
 
+MATMULS = ("linear_forward", "linear_backward_input", "linear_backward_weight", "weight_parts", "sparse_linear_forward",
+           "sparse_backward_weight")
+
 PARTS = {
     "linear_forward": {"w": "outputs", "b": "outputs", "packed": "outputs", "y": "columns"},
     "linear_backward_input": {"w": "inputs", "x": "columns", "dx": "columns"},
@@ -118,10 +121,9 @@ class Call:
     def flops(self, rows):
         """Floating-point operations of a matmul, elements of anything else."""
         sizes = [rows if d < 0 else d for d in self.dims]
-        if self.name in ("linear_forward", "linear_backward_input", "linear_backward_weight", "weight_parts"):
-            return 2 * sizes[0] * sizes[1] * sizes[2]
-        if self.name.startswith("sparse_"):  # how full the rows are is not known here; the weights are read or updated in any case
-            return 2 * sizes[1] * sizes[2]
+        if self.name in MATMULS:
+            # how full sparse rows are is not known here; the weights are read or updated in any case
+            return 2 * (1 if self.name.startswith("sparse_") else sizes[0]) * sizes[1] * sizes[2]
         return max((b.elements(rows) for b in self.writes()), default=0)
 
 

@@ -112,7 +112,7 @@ depends on it."""
 
 
 def cores():
-    """Cores this process may use."""
+    """Cores of this process's affinity mask."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -2,20 +2,16 @@
 import numpy as np
 
 from .. import kernels
+from .optim.optimizer import at_least
 
 
 def _held(parameters):
     return [p for p in ([parameters] if hasattr(parameters, "gradient_array") else parameters) if p.gradient_array() is not None]
 
 
-def _not_negative(name, value):
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not value >= 0:
-        raise ValueError(f"{name} must be a number >= 0, got {value!r}")
-
-
 def clip_grad_norm_(parameters, max_norm):
     """Scale all gradients by max_norm / (norm + 1e-6) where their norm, taken together, exceeds max_norm; returns the norm before."""
-    _not_negative("max_norm", max_norm)
+    at_least("max_norm", max_norm, 0)
     arrays = [p.gradient_array() for p in _held(parameters)]
     if not arrays:
         return 0.0
@@ -30,7 +26,7 @@ def clip_grad_norm_(parameters, max_norm):
 
 def clip_grad_value_(parameters, clip_value):
     """Cut every element of the gradients to -clip_value..clip_value."""
-    _not_negative("clip_value", clip_value)
+    at_least("clip_value", clip_value, 0)
     for p in _held(parameters):
         np.clip(p.gradient_array(), -clip_value, clip_value, out=p.gradient_array())
 

@@ -4,6 +4,8 @@ import threading
 import time
 from contextlib import contextmanager
 
+from .nn import schedule
+
 _state = {"threads": None, "busy": 0, "forked": False, "quota": 0, "quota until": 0.0}
 _lock = threading.Lock()
 
@@ -23,8 +25,7 @@ MOST = 1024
 
 def cores():
     """Cores this process may use: its affinity mask, cut by the container's CPU quota."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(count, _quota())
+    return min(schedule.cores(), _quota())
 
 
 QUOTA = "/sys/fs/cgroup/cpu.max"

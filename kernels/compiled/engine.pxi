@@ -26,9 +26,11 @@ cdef struct Run:
     char** bases           # address of each space
     const double* table    # steps x columns: hyperparameters
     Py_ssize_t columns
-    Py_ssize_t rows, batch, row_block, blocks # of rows whose gradients are summed apart, or 0
+    Py_ssize_t rows, batch, row_block
+    Py_ssize_t blocks      # of rows, whose gradients are summed apart (weight_parts); or 0
     Py_ssize_t first_step, first_phase, last_step
-    int phases, loss_op, pack_op, threads, patience  # threads that take part
+    int phases, loss_op, pack_op, patience
+    int threads            # that take part; the team may be larger
     vv_entry forward
     Py_ssize_t private     # bytes of a thread's own room
     double deadline
@@ -237,9 +239,10 @@ def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ss
              start, Py_ssize_t last_step, int threads, int team, double seconds):
     """Run steps start..last_step of one epoch: (step, phase, status); status "finished", "time" or "not finite".
 
-    records: plan.RECORD array, sorted by phase. spaces: one array or None per space. table: (steps, columns).
-    workspace: at least threads * (len(records) * ENGINE_SIZES["args"] + ENGINE_SIZES["place"]) bytes. start: (step, phase). team: threads that are
-    started, of which the first `threads` take part. Returns between phases once `seconds` are over, after at least one. The plan has checked everything; nothing is checked here.
+    records: plan.RECORD array, sorted by phase. spaces: one array or None per space. table: (steps, columns). workspace: at least
+    threads * (len(records) * ENGINE_SIZES["args"] + ENGINE_SIZES["place"]) bytes. start: (step, phase). team: threads that are started,
+    of which the first `threads` take part. Returns between phases once `seconds` are over, after at least one. The plan has checked
+    everything; nothing is checked here.
     """
     cdef Run run
     cdef cnp.ndarray rec = records

@@ -95,6 +95,16 @@ def test_clip_norm_equals_torch(torch_traces):
             np.testing.assert_allclose(p.grad.numpy(), after, rtol=1e-12)
 
 
+def test_negative_limits_of_gradients_are_refused():
+    """They would turn every gradient round."""
+    p = nn.Linear(2, 1).weight
+    p.grad = np.ones((1, 2))
+    for clip, name in ((nn.utils.clip_grad_norm_, "max_norm"), (nn.utils.clip_grad_value_, "clip_value")):
+        with pytest.raises(ValueError, match=f"{name} must be >= 0, got -1"):
+            clip([p], -1)
+    assert (p.grad.numpy() == 1).all()
+
+
 def test_clipping_ignores_gradients_that_an_earlier_backward_left():
     def train(stale):
         def setup(model):
