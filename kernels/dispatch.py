@@ -46,6 +46,8 @@ def get(backend=None):
     """
     if backend is None:
         backend = DEFAULT
+        if backend in _books:
+            return _books[backend]
         if backend not in BACKENDS:
             raise ImportError(f"VIVACE_BACKEND must be one of {', '.join(BACKENDS)}, got {backend!r}")
     if backend not in BACKENDS:

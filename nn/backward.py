@@ -4,6 +4,7 @@ import operator
 import numpy as np
 
 from .. import kernels
+from .store import last_write
 from .tensor import Tensor, as_real
 
 
@@ -51,7 +52,7 @@ def run_backward(tensor, gradient=None):
     def new(like):
         """The first gradient of a parameter goes where it stays; a second one must not."""
         room = rooms.pop(id(like), None)
-        return np.empty_like(like) if room is None else room
+        return np.empty(like.shape, like.dtype) if room is None else room
 
     nodes = sorted(tape, key=_index)
     steps = [(node.op, tape[node], node.arrays, node, node.out) for node in nodes]
@@ -74,9 +75,7 @@ def _tape(tensor):
         if node.inputs is None:
             raise RuntimeError("backward() was called before on this result; run the forward pass again")
         found[node] = keys = []
-        changed = False
         for t in node.inputs:
-            changed |= t is not None and t.changed > node.index
             if t is None or not t.requires_grad:
                 keys.append(None)
             elif t.node is None:
@@ -85,7 +84,7 @@ def _tape(tensor):
             else:
                 keys.append(t.node)
                 stack.append(t.node)
-        if changed:
+        if node.index < last_write[0]:
             refuse_changed(node, keys)
     return found, rooms
 

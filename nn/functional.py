@@ -28,7 +28,10 @@ _LINEAR, _ADD, _SUBTRACT, _MULTIPLY, _DIVIDE = ops.Linear(), ops.Add(), ops.Subt
 def linear(input, weight, bias=None):
     """y = x wᵀ + b;  x (..., I)  w (O, I)  b (O,) or None -> y (..., O)"""
     weight, bias = as_tensor(weight), None if bias is None else as_tensor(bias)
-    x = wrap(sparse_rows("input", input, weight.dtype).astype(weight.dtype)) if is_sparse(input) else as_tensor(input, weight.dtype)
+    if isinstance(input, Tensor) or not is_sparse(input):
+        x = as_tensor(input, weight.dtype)
+    else:
+        x = wrap(sparse_rows("input", input, weight.dtype).astype(weight.dtype))
     if len(x.shape) == 2:
         return apply(_LINEAR, x, weight, bias)
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:

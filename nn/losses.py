@@ -146,8 +146,8 @@ class CrossEntropyLoss(Loss):
     def row_weight(self, target, weight, dtype):
         """Row weights times those of the classes; a row to ignore gets 0, and in `target` class 0, which then counts nothing."""
         weight = None if weight is None else super().row_weight(target, weight, dtype)
-        ignored = target == self.ignore_index if target.dtype == np.int64 else None
-        if ignored is not None and ignored.any():
+        ignored = _ignored(target, self.ignore_index)
+        if ignored is not None:
             weight = np.where(ignored, 0, np.ones(len(target), dtype) if weight is None else weight).astype(dtype)
             target[ignored] = 0
         if self.weight is None:
@@ -228,7 +228,18 @@ def labels(target, classes, ignored=None, shapes="(N,) of classes"):
         if len(wrong):
             raise ValueError(f"target must hold classes 0..{classes - 1}, got {wrong[0]}")
     found = np.ascontiguousarray(array, np.int64)
-    return np.array(found) if ignored is not None and (found == ignored).any() else found
+    return found if ignored is None or _ignored(found, ignored) is None else np.array(found)
+
+
+def _ignored(target, label):
+    """Which of the int64 labels are `label`, or None where none is; of a negative one that is seen in a single pass."""
+    if target.dtype != np.int64 or label < 0 and labels_within(target, _MOST):
+        return None
+    found = target == label
+    return found if found.any() else None
+
+
+_MOST = np.iinfo(np.int64).max
 
 
 def class_weights(name, value, letters="(C,)"):

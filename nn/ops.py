@@ -42,9 +42,7 @@ class Op:
         """Which inputs backward reads the values of: those must be what they were in forward."""
         return [True] * len(needs)
 
-    def keeps(self, *shapes):
-        """[(shape, kind)] of what the forward pass writes for the backward pass, into self.kept; kind "real" or "int"."""
-        return ()
+    keeps = None  # or keeps(*shapes) -> [(shape, kind)] of what forward writes for backward, into self.kept; kind "real" or "int"
 
 
 class Linear(Op):
@@ -329,12 +327,15 @@ class Loss(Op):
 
     def rows(self, k, z, t, w, l, dz):
         """Row losses l (N,) and the gradient dz of the batch's loss (None: not wanted)."""
-        constants = [np.repeat(c, z.shape[1]) if len(c) == 1 else c for c in self.constants]
-        constants = [c.astype(z.dtype) if hasattr(z, "dtype") else c for c in constants]  # a plan has its type already
+        constants = self._constants(z) if self.constants else ()
         if self.halves and hasattr(z, "dtype"):  # a plan's buffer is the same memory in either shape
             shape = (len(z), 2, z.shape[1] // 2)
             z, dz = z.reshape(shape), None if dz is None else dz.reshape(shape)
         getattr(k, self.kernel)(z, t, w, *constants, l, dz, *self.scalars.values(), self.mean)
+
+    def _constants(self, z):
+        constants = [np.repeat(c, z.shape[1]) if len(c) == 1 else c for c in self.constants]
+        return [c.astype(z.dtype) if hasattr(z, "dtype") else c for c in constants]  # a plan has its type already
 
     def curvature(self, rule, z, v, t, w):
         """The tangent of dz along the tangent v of z, by kernels.tangent.loss_curvature."""

@@ -2,7 +2,7 @@
 import numpy as np
 
 from .dtype import real_dtype
-from .store import aligned, clock
+from .store import aligned, write_time
 from .tensor import Tensor, as_real, grad_enabled, wrap
 
 
@@ -71,7 +71,7 @@ class Parameter(Tensor):
 
     def written(self):
         """Note that values changed outside of a plan."""
-        self._changed = next(clock)
+        self._changed = write_time()
         if self._store is not None:
             self._store.version += 1
 

@@ -192,7 +192,8 @@ class Plan:
             if node.op.name != "linear" and any(isinstance(a, SparseRows) for a in arrays):
                 raise ValueError(f"X is sparse, which only Linear takes as its input; {node.op.name} needs X.toarray()")
             shapes = [None if t is None else t.shape for t in node.inputs]
-            node.op.kept = [Buffer(*kept) for kept in node.op.keeps(*shapes)]
+            if node.op.keeps is not None:
+                node.op.kept = [Buffer(*kept) for kept in node.op.keeps(*shapes)]
             node.op.forward(k, out, *arrays)
         if isinstance(self._buffers[self.graph.output.index], SparseRows):
             raise ValueError("X is sparse, and the model hands it on as it is; it needs X.toarray()")

@@ -12,6 +12,15 @@ moves = [0]
 clock = itertools.count(1)
 """Numbers operations and writes of parameters in the order they happen: a backward sees which weights are no longer its own."""
 
+last_write = [0]
+"""When a parameter of any model was written last."""
+
+
+def write_time():
+    """The number of a write that happens now."""
+    last_write[0] = now = next(clock)
+    return now
+
 
 def aligned(size, dtype):
     """Zeros (size,) that begin on a cache line."""
@@ -55,7 +64,7 @@ class Store:
     def written(self):
         """All parameters have changed."""
         self.version += 1
-        self.changed = next(clock)
+        self.changed = write_time()
 
     @classmethod
     def of(cls, params):

@@ -4,6 +4,7 @@ import numpy as np
 from .. import kernels
 from ..kernels.tangent import Tangents
 from .backward import backpropagate, refuse_changed
+from .store import last_write
 
 BY_ROWS = ("linear", "activation", "add", "subtract", "multiply", "divide", "scale", "power", "concatenate", "slice", "dropout")
 """Operations whose row n reads row n of their inputs alone."""
@@ -40,7 +41,7 @@ class Tape:
         for node in _nodes(out):
             keys = [None if t is None else t if t in reached else t.node if t.node in reached else None for t in node.inputs]
             if any(key is not None for key in keys):
-                if any(t is not None and t.changed > node.index for t in node.inputs):
+                if node.index < last_write[0]:
                     refuse_changed(node, keys)
                 reached.add(node)
                 self.steps.append((node.op, keys, node.arrays, node, node.out))

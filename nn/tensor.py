@@ -260,20 +260,20 @@ def apply(op, *inputs):
     arrays, shapes, wanted = [], [], False
     for t in inputs:
         if t is None:
-            array = shape = None
-        elif t.traced:
+            arrays.append(None)
+            shapes.append(None)
+            continue
+        if t.traced:
             return t.graph.append(op, inputs)
-        else:
-            array, shape = t._array, t._array.shape
-            wanted |= t.requires_grad
-        arrays.append(array)
-        shapes.append(shape)
+        arrays.append(array := t._array)
+        shapes.append(array.shape)
+        if t.requires_grad:
+            wanted = True
     dtype = arrays[0].dtype
     if dtype.kind != "f":  # indices
         dtype = next((a.dtype for a in arrays if a is not None and a.dtype.kind == "f"), dtype)
     out = np.empty(op.shape(*shapes), dtype)
-    kept = op.keeps(*shapes)
-    if kept:  # room of this call's own: the operation of a saved graph is called many times
+    if op.keeps is not None and (kept := op.keeps(*shapes)):  # room of this call's own: the operation of a saved graph is called many times
         op = copy(op)
         op.kept = [np.empty(shape, np.int64 if kind == "int" else dtype) for shape, kind in kept]
     op.forward(kernels.get(), out, *arrays)

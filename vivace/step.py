@@ -23,7 +23,7 @@ class Step:
     """
 
     def __init__(self, trainer, batch_size):
-        self.trainer, self.batch_size = trainer, batch_size
+        self.trainer, self.batch_size, self.room = trainer, batch_size, 0
         self.plan = self.door = None
 
     def __call__(self, xb, yb, sample_weight=None):
@@ -51,7 +51,9 @@ class Step:
         trainer = self.trainer
         labels = target.dtype == np.int64
         data = Data(None, False, "int" if labels else target.shape[1], weight is not None, prepare.sparse_places(arrays))
-        plan = trainer._training_plan([a.shape[1] for a in arrays], self.batch_size, data, False)
+        if len(target) > self.room:  # a plan for many rows shares them out in ways that cost a few rows more than they save
+            self.room = min(1 << (len(target) - 1).bit_length(), self.batch_size)
+        plan = trainer._training_plan([a.shape[1] for a in arrays], self.room, data, False)
         plan.graph.check_batches(len(target), len(target))
         plan.enter()
         self.plan, self.standing, self.signature = plan, standing(trainer), trainer.optimizer.signature()
@@ -74,7 +76,7 @@ class Step:
         if self.door is None:
             return False
         book, columns, outputs, wide, labels = self.door
-        return (book.ready_rows(xb, columns, wide) and 0 < len(xb) <= self.batch_size
+        return (book.ready_rows(xb, columns, wide) and 0 < len(xb) <= self.room
                 and (book.ready_labels(yb, outputs) if labels else book.ready_rows(yb, outputs, wide)) and len(yb) == len(xb))
 
     def _stands(self):

@@ -7,7 +7,7 @@ from ... import kernels
 from ...kernels import record as R
 from ..parameter import Parameter
 from ..recorder import Buffer, Slot
-from ..store import Store, clock
+from ..store import Store, write_time
 from .lr_scheduler import write
 
 _ids = itertools.count()
@@ -141,7 +141,7 @@ class Optimizer:
                 if held is None or held[0] is not p._array or held[1] != used:
                     held = self._views[p] = p._array, used, self._arrays(store, p, used)
                 run(*held[2], *scalars)
-                p._changed = next(clock)
+                p._changed = write_time()
                 if group["max_norm"] is not None and p.ndim == 2:
                     k.limit_rows(p._array, group["max_norm"])
         store.version += 1

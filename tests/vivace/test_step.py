@@ -57,6 +57,18 @@ def test_steps_equal_the_eager_loop():
     assert np.array_equal(weights(trainer), np.concatenate([p.numpy().ravel() for p in model.parameters()]))
 
 
+def test_batches_of_any_number_of_rows_have_the_bits_of_their_own_steps():
+    """A step plans for as many rows as it has seen: more of them are another plan, fewer go through the one it has."""
+    X, y = np.tile(data()[0], (60, 1)), np.tile(data()[1], 60)
+    one, own = trainer_of(), trainer_of()
+    step = one.make_step(3000)
+    for rows in (3, 40, 2600, 7, 64, 3000, 1):
+        assert step(X[:rows], y[:rows]) == own.make_step(rows)(X[:rows], y[:rows])
+    assert np.array_equal(weights(one), weights(own))
+    with pytest.raises(ValueError, match="1..batch_size = 3000 rows, got 3001"):
+        step(X[:3001], y[:3001])
+
+
 def test_steps_and_fits_may_take_turns(tmp_path):
     X, y = data()
     a, b = trainer_of(), trainer_of()
