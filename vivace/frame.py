@@ -54,6 +54,11 @@ def columns(frame, names=None):
     return table
 
 
+def names(frame):
+    """Names of the columns of whatever `columns` takes, as texts."""
+    return [name for name, _ in _parts(frame)]
+
+
 def column(values, name="target"):
     """The Column of one 1-D array, list or series."""
     return _column(name, values)

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, check_X_y, validate_data
 
-from .. import threads
+from .. import frame, threads
 from ..nn import Module, no_grad
 from ..trainer import NonFiniteError, Trainer
 from . import lbfgs, solvers
@@ -91,23 +91,20 @@ class MLP(Weights, BaseEstimator):
             raise ValueError(f'categorical_features="from_dtype" needs a frame with named columns, got {type(X).__name__}')
         if reset:
             self.table_encoder_ = TableEncoder.fit(X, standardize=False)
-            self.feature_names_in_ = np.array([str(name) for name in X.columns], dtype=object)
+            self.feature_names_in_ = np.array(frame.names(X), dtype=object)
             self.n_features_in_ = len(self.feature_names_in_)
         return self.table_encoder_.transform(X, np.float64)
 
     # --- fit
 
     def _fit(self, X, y, sample_weight=None, incremental=False, validation=None):
-        sizes = [self.hidden_layer_sizes] if not hasattr(self.hidden_layer_sizes, "__iter__") else list(self.hidden_layer_sizes)
-        if np.any(np.array(sizes) <= 0):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        sizes = self._sizes()
+        self._refuse_for_lbfgs(validation)
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._checked(X, y, first)
         dtype = np.dtype(self.precision or X.dtype)
         target = self._encode(y, dtype, incremental)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
-        sample_weight = self._row_weights(y, sample_weight)
+        sample_weight = self._row_weights(y, _weights("sample_weight", sample_weight, X))
         X = _dense(X, dtype)
         self._random_state = check_random_state(self.random_state)
         if first:
@@ -124,6 +121,26 @@ class MLP(Weights, BaseEstimator):
         if not all(np.isfinite(p.numpy()).all() for p in self._network.model.parameters()):
             raise ValueError(NOT_FINITE)
         return self
+
+    def _sizes(self):
+        """Units of the hidden layers, as a list."""
+        sizes = [self.hidden_layer_sizes] if not hasattr(self.hidden_layer_sizes, "__iter__") else list(self.hidden_layer_sizes)
+        if not all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be ints, got {sizes}.")
+        if any(size <= 0 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        return sizes
+
+    def _refuse_for_lbfgs(self, validation):
+        """Raise ValueError where lbfgs would take no notice of something that was asked for beyond scikit-learn's parameters."""
+        if self.solver != "lbfgs":
+            return
+        asked = {"X_val": validation is not None, "callbacks": bool(_listed(self.callbacks)), "weight_decay": bool(self.weight_decay),
+                 "clip_grad_norm": self.clip_grad_norm is not None, "learning_rate": callable(self.learning_rate)}
+        for name, given in asked.items():
+            if given:
+                raise ValueError(f"{name} needs a solver that trains in epochs, such as 'adam', got solver='lbfgs', which would take no "
+                                 "notice of it")
 
     def _begin(self, units, dtype):
         """A new network with the weights scikit-learn would draw, and counters at their beginning."""
@@ -251,18 +268,21 @@ class MLP(Weights, BaseEstimator):
 
     def _validation(self, X, y, weight):
         X, y = self._checked(X, y, False)
-        if weight is not None:
-            weight = _check_sample_weight(weight, X)
+        weight = _weights("sample_weight_val", weight, X)
         dtype = self._dtype()
         return self._held(_dense(X, dtype), self._encode_known(y, dtype), weight)
 
     def _held(self, X, target, weight):
+        if weight is not None and not weight.any():
+            raise ValueError("Sample weights must contain at least one non-zero number: those of all held-out rows are 0.")
         return Validation(X, target, weight, self._labels(target))
 
     @staticmethod
     def _given_validation(X_val, y_val, sample_weight_val):
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be given together")
+        if X_val is None and sample_weight_val is not None:
+            raise ValueError("sample_weight_val needs X_val and y_val, whose rows it weights")
         return None if X_val is None else (X_val, y_val, sample_weight_val)
 
     # --- raw outputs
@@ -306,8 +326,8 @@ class MLP(Weights, BaseEstimator):
         self._ready()
         X = _dense(self._checked(X), self._dtype())
         ends = self._network.ends
-        if not -len(ends) <= layer < len(ends):
-            raise ValueError(f"layer must lie in {-len(ends)}..{len(ends) - 1}, got {layer!r}")
+        if not isinstance(layer, Integral) or isinstance(layer, bool) or not -len(ends) <= layer < len(ends):
+            raise ValueError(f"layer must be an int in {-len(ends)}..{len(ends) - 1}, got {layer!r}")
         model = self._network.model
         training = model.training
         try:
@@ -370,7 +390,23 @@ NOT_FINITE = ("Solver produced non-finite parameter weights. The input data may 
 
 
 def _dense(X, dtype):
-    return np.ascontiguousarray(X.toarray() if sparse.issparse(X) else X, dtype)
+    """X, finite, as an array of `dtype`."""
+    X = X.toarray() if sparse.issparse(X) else X
+    try:
+        with np.errstate(over="raise"):
+            return np.ascontiguousarray(X, dtype)
+    except FloatingPointError:
+        raise ValueError(f"X must be finite in {dtype}, got {X.flat[np.abs(X).argmax()]:g}") from None
+
+
+def _weights(name, given, X):
+    """Row weights (N,), or None."""
+    if given is None:
+        return None
+    weights = _check_sample_weight(given, X)
+    if (weights < 0).any():
+        raise ValueError(f"{name} must not be negative, got {weights.min():g}")
+    return weights
 
 
 def _listed(value):
@@ -379,6 +415,8 @@ def _listed(value):
 
 def _threads(n_jobs):
     """num_threads of a Trainer: None leaves the choice to the run; -1 is all cores, -2 all but one."""
+    if n_jobs is not None and n_jobs > threads.MOST:
+        raise ValueError(f"n_jobs must be at most {threads.MOST}, got {n_jobs}")
     if n_jobs is None or n_jobs > 0:
         return n_jobs
     if n_jobs == 0:

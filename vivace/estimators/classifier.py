@@ -82,6 +82,9 @@ class MLPClassifier(ClassifierMixin, MLP):
     def _encode(self, y, dtype, incremental):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        if y.dtype == object and None in y:
+            at = next(i for i, row in enumerate(y) if None in np.ravel(row))
+            raise ValueError(f"Input y contains None, in row {at}: every row needs its label.")
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
@@ -130,6 +133,8 @@ class MLPClassifier(ClassifierMixin, MLP):
         if self.class_weight is None:
             return weight
         by_class = compute_sample_weight(self.class_weight, y)
+        if not (by_class >= 0).all():
+            raise ValueError(f"class_weight must be weights >= 0, got {self.class_weight!r}")
         return by_class if weight is None else weight * by_class
 
     # --- what the fit asks for
@@ -144,6 +149,8 @@ class MLPClassifier(ClassifierMixin, MLP):
         return None
 
     def _score_raw(self, held, z):
+        if len(self.classes_) == 1:  # predict knows no other
+            return 1.0
         return held.accuracy(z) if np.isfinite(z).all() else float("nan")
 
     # --- prediction

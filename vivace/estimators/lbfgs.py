@@ -1,4 +1,5 @@
 """scipy's L-BFGS-B over the loss of all rows, as scikit-learn uses it."""
+import time
 import warnings
 
 import numpy as np
@@ -20,13 +21,15 @@ def fit(estimator, X, target, weight, constant):
         value, gradient = objective.value_and_grad(ours)
         return value + shift, gradient[order]
 
-    curve = []
+    curve, end = [], np.inf if e.max_time is None else time.monotonic() + e.max_time
 
     def report(intermediate_result):
         curve.append(float(intermediate_result.fun))
         if e.verbose and not isinstance(e.verbose, str):
             print(f"Iteration {len(curve)}, loss = {curve[-1]:.8f}")
         value_and_grad.best = intermediate_result.x.copy()
+        if time.monotonic() > end:
+            raise StopIteration  # which SciPy takes for the end of a minimisation
     value_and_grad.best = start = objective.flat()[order]
     e.loss_curve_, e.n_iter_ = curve, 0
     try:
@@ -39,7 +42,7 @@ def fit(estimator, X, target, weight, constant):
         raise
     e.n_iter_, e.loss_ = min(result.nit, e.max_iter), result.fun
     _write(objective, order, result.x)
-    if result.status != 0:
+    if result.status != 0 and time.monotonic() <= end:
         message = f"lbfgs failed to converge after {result.nit} iteration(s) (status={result.status}):\n{result.message}"
         advice = "\n\nIncrease the number of iterations (max_iter) to improve the convergence, or scale the data." \
             if result.status == 1 else "\n\nYou might want to scale the data."

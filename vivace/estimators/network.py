@@ -2,6 +2,7 @@
 import copy
 import inspect
 import re
+from numbers import Real
 
 import numpy as np
 
@@ -77,6 +78,9 @@ class Network:
         hidden = len(sizes) - 2
         blocks, self.linears = [], []
         rates, kinds = per_layer("dropout", dropout, hidden), per_layer("activation", activations, hidden)
+        for rate in rates:
+            if rate is not None and not (isinstance(rate, Real) and 0 <= rate < 1):
+                raise ValueError(f"dropout must lie in 0..1, below 1, in each layer, got {rate!r}")
         for i in range(hidden):
             parts = [self._linear(sizes, i, dtype)]
             if norm:

@@ -3,7 +3,7 @@ import inspect
 
 import numpy as np
 
-from ..nn import optim
+from ..nn import MSELoss, optim
 
 NAMES = {"adam", "sgd", "lbfgs"} | set(optim.TABLE) | {name.lower() for name in optim.TABLE}
 """Solvers by name: scikit-learn's three, and the optimizers by their classes' names, also in small letters."""
@@ -56,8 +56,12 @@ def make(estimator, model):
     if e.solver == "lbfgs":
         return optim.SGD(groups)  # holds the parameters; scipy makes the steps
     kind = named(e.solver)
+    if getattr(kind, "func", kind) is optim.LevenbergMarquardt and not isinstance(e.loss, MSELoss):
+        raise ValueError(f"solver LevenbergMarquardt needs a regressor of loss=nn.MSELoss(), whose squares it minimises, got {e.loss!r}")
     if getattr(getattr(kind, "func", kind), "whole", False):  # it works on one vector, and finds the length of a step by itself
         return kind(list(model.parameters()))
+    if inspect.isclass(kind) and not issubclass(kind, optim.Optimizer):
+        raise ValueError(f"solver must be an optimizer of vivace.optim, or a function that makes one, got {kind!r}")
     takes = inspect.signature(kind).parameters.keys() - getattr(kind, "keywords", {}).keys()  # what a partial fixes stays
     options = {"lr": e.learning_rate_init} if "lr" in takes else {}
     if "weight_decay" in takes and e.weight_decay is not None:

@@ -147,10 +147,41 @@ def test_divergence_names_its_place_and_keeps_finite_weights():
 
 @pytest.mark.parametrize("options, told", [
     (dict(activation="swish"), "activation"), (dict(solver="adagrid"), "solver"), (dict(dropout=[0.1]), "dropout"),
-    (dict(activation=["relu"]), "activation"), (dict(n_jobs=0), "n_jobs")])
+    (dict(activation=["relu"]), "activation"), (dict(n_jobs=0), "n_jobs"), (dict(n_jobs=10**6), "n_jobs must be at most 1024"),
+    (dict(dropout=[0.1, "a"]), "dropout must lie in 0..1, .* got 'a'"), (dict(hidden_layer_sizes=("3",)), "hidden_layer_sizes .*'3'"),
+    (dict(hidden_layer_sizes=(3.5,)), "hidden_layer_sizes"), (dict(solver=int), "solver must be an optimizer"),
+    (dict(class_weight={0: -1.0}), "class_weight must be weights >= 0"), (dict(solver=optim.LevenbergMarquardt), "nn.MSELoss"),
+    (dict(solver="lbfgs", weight_decay=0.1), "weight_decay needs a solver that trains in epochs"),
+    (dict(solver="lbfgs", clip_grad_norm=1.0), "clip_grad_norm needs"), (dict(solver="lbfgs", learning_rate=len), "learning_rate needs"),
+    (dict(solver="lbfgs", callbacks=[vv.callbacks.LambdaCallback()]), "callbacks needs")])
 def test_bad_parameters_are_named(options, told):
     with pytest.raises(ValueError, match=told):
         classifier(**options).fit(X, Y)
+
+
+@pytest.mark.parametrize("given, told", [
+    (dict(sample_weight=-np.ones(150)), "^sample_weight must not be negative, got -1"),
+    (dict(sample_weight_val=np.ones(3)), "sample_weight_val needs X_val and y_val"),
+    (dict(X_val=X[:3], y_val=Y[:3], sample_weight_val=-np.ones(3)), "sample_weight_val must not be negative"),
+    (dict(sample_weight=np.eye(150)[0]), "those of all held-out rows are 0"),
+    (dict(y=np.array([*"ab" * 74, None, "a"], object)), "Input y contains None, in row 148"),
+    (dict(X=np.where(X == X.max(), 1e300, X)), r"X must be finite in float32, got 1e\+300")], ids=lambda v: v if type(v) is str else None)
+def test_bad_rows_are_named(given, told):
+    model = classifier(early_stopping=True, precision="float32")
+    with pytest.raises(ValueError, match=told):
+        model.fit(**{"X": X, "y": Y, **given})
+
+
+def test_a_single_class_is_always_right():
+    """As in scikit-learn, whatever the sign of the only output."""
+    model = classifier(early_stopping=True, hidden_layer_sizes=(50, 50), max_iter=3, random_state=3).fit(X * 9, np.ones(len(X)))
+    assert model.validation_scores_ == [1.0] * 3
+
+
+@pytest.mark.parametrize("layer", ["a", 0.0, True, 2])
+def test_hidden_layers_go_by_number(layer):
+    with pytest.raises(ValueError, match=r"layer must be an int in -2..1, got"):
+        classifier(max_iter=1).fit(X, Y).transform_hidden(X, layer)
 
 
 def test_without_scikit_learn_the_extra_is_named():
@@ -266,3 +297,13 @@ def test_max_time_before_the_first_epoch_ends():
     with pytest.warns(ConvergenceWarning, match="max_time .* was over before the first epoch ended"):
         fitted = MLPRegressor(max_time=1e-9, random_state=0).fit(X, y)
     assert np.isnan(fitted.loss_) and fitted.n_iter_ == 0 and np.isfinite(fitted.predict(X)).all()
+
+
+def test_max_time_ends_lbfgs():
+    """After an iteration, without a word, like the other solvers; the weights are those of the last one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = regressor(solver="lbfgs", max_iter=10**6, max_fun=10**6, tol=0, max_time=1e-9).fit(XR, YR)
+    assert model.n_iter_ == len(model.loss_curve_) == 1 and model.loss_ == model.loss_curve_[0]
+    penalty = 0.5 * model.alpha / len(XR) * sum(np.sum(c * c) for c in model.coefs_)
+    np.testing.assert_allclose(0.5 * np.mean((model.predict(XR) - YR) ** 2) + penalty, model.loss_, rtol=1e-9)

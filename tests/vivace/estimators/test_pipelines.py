@@ -104,6 +104,14 @@ def test_polars_frames():
     assert model.score(frame.with_columns(polars.Series("colour", colour)), Y) > 0.8
 
 
+def test_arrow_tables():
+    """Their `columns` are the data, not names."""
+    arrow = pytest.importorskip("pyarrow")
+    table = arrow.table({**dict(zip("abcd", X.T)), "colour": ["red" if v > 0 else "blue" for v in X[:, 0]]})
+    model = classifier(categorical_features="from_dtype").fit(table, Y)
+    assert list(model.feature_names_in_) == [*"abcd", "colour"] and model.score(table, Y) > 0.8
+
+
 def test_metadata_routing():
     weight = np.linspace(0.1, 2, len(Y))
     with sklearn.config_context(enable_metadata_routing=True):
