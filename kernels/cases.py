@@ -25,6 +25,9 @@ LONG = {"N": (300, 700), "P": (300, 1000), "*": (300, 1000), "I": (257, 300), "O
 BASE = {"N": 5, "I": 7, "O": 6, "C": 4, "M": 9, "P": 40, "K": 3, "V": 11}
 """Sizes of the other dimensions while one is walked over the grid."""
 
+THIN = dict(BASE, N=37, I=1, O=1, C=2)
+"""Many rows of one column: some kernels then compute rows side by side."""
+
 TOGETHER = ((17, 33, 65), (129, 65, 31), (64, 16, 16), (33, 300, 129), (300, 65, 33))
 """N, I, O of the linear kernels at once."""
 
@@ -267,6 +270,8 @@ def sizes_of(kernel, grid=GRID, long=LONG):
         shapes = [shape for n in (*grid, *long.get("*", ())) for shape in ((n,), (3, n))]
         return [{"*": shape} for shape in (*shapes, (0, 3), (2, 3, 5), ())]
     sizes = [dict(BASE, **{letter: n}) for letter in letters for n in (*grid, *long.get(letter, ()))]
+    if "N" in letters and len(letters) > 1:
+        sizes.append(THIN)
     if kernel.startswith("linear"):
         sizes += [dict(BASE, N=n, I=i, O=o) for n, i, o in TOGETHER]
     return [s for s in sizes if (s["C"] or kernel not in NEED_A_COLUMN) and (s["M"] or "M" not in letters)
@@ -290,7 +295,7 @@ def cases(kernel, dtype, grid=GRID, long=LONG):
 def _calls(kernel, grid, long):
     sizes = sizes_of(kernel, grid, long)
     full = [s for s in sizes if all(np.prod(v) for v in s.values())]
-    some = [full[len(full) // 2], full[-1], *[s for s in sizes if s not in full][:1]]
+    some = [full[len(full) // 2], full[-1], *[s for s in sizes if s not in full][:1], *[THIN] * (THIN in full[:-1])]
     return [(s, (), {}) for s in sizes] + [(s, absent, row) for absent, row in variants(kernel)[1:] for s in some]
 
 
