@@ -30,7 +30,12 @@ class Step:
         trainer = self.trainer
         with trainer._lock:
             if sample_weight is None and trainer.adversarial is None and self._takes(xb, yb) and self._stands():
-                return self._run([xb], yb, None, len(xb))
+                spaces = self.spaces
+                spaces[R.INPUT_ROWS], spaces[R.TARGET_ROWS] = xb, yb
+                try:
+                    return self._run(len(xb), None)
+                finally:
+                    spaces[R.INPUT_ROWS] = spaces[R.TARGET_ROWS] = None
             arrays, target, weight = trainer._data(xb, yb, sample_weight)
             rows = len(target)
             if not 0 < rows <= self.batch_size:
@@ -42,7 +47,15 @@ class Step:
             self._prepare(arrays, target, weight)
             if trainer.penalty is not None or target is not yb or arrays[0] is not xb or weight is not None or len(arrays) > 1:
                 self.door = None
-            return self._run(prepare.as_type(arrays, self.plan.dtype), target, weight, rows)
+            given = prepare.input_spaces(prepare.as_type(arrays, self.plan.dtype), R.INPUT_ROWS)
+            given |= {R.TARGET_ROWS: target, R.WEIGHT_ROWS: weight}
+            try:
+                for space, array in given.items():
+                    self.spaces[space] = array
+                return self._run(rows, weight)
+            finally:
+                for space in given:
+                    self.spaces[space] = None
 
     # --- what the last call found out, and what must be as it was for the next one to go on with it
 
@@ -117,20 +130,14 @@ class Step:
 
     # --- the step
 
-    def _run(self, arrays, target, weight, rows):
-        trainer, plan, spaces = self.trainer, self.plan, self.spaces
+    def _run(self, rows, weight):
+        """The step on the data that the spaces hold."""
+        trainer, plan = self.trainer, self.plan
         plan.enter()
         if trainer.penalty is not None:  # its decay depends on the batch, for which the table was made anew
             per_row = inverse(np.array([float(rows) if weight is None else weight.sum(dtype=np.float64)]))
             trainer.penalty.fill(self.table[self.row:self.row + 1], plan.columns, per_row)
-        held = {**prepare.input_spaces(arrays, R.INPUT_ROWS), R.TARGET_ROWS: target, R.WEIGHT_ROWS: weight}
-        for space, array in held.items():
-            spaces[space] = array
-        try:
-            status = self._launch(self.table[self.row:self.row + 1], rows)
-        finally:
-            for space in held:
-                spaces[space] = None
+        status = self._launch(self.table[self.row:self.row + 1], rows)
         if status == "not finite":
             self._refuse()
         trainer.step += 1

@@ -235,6 +235,9 @@ def record_layout():
             "size": sizeof(vv_record)}
 
 
+cdef int LOSS = OPS["mean_loss"], PACK = OPS["linear_pack"], PARTS = OPS["weight_parts"], FORWARD = OPS["linear_forward"]
+
+
 def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ssize_t rows, Py_ssize_t batch, Py_ssize_t row_block,
              start, Py_ssize_t last_step, int threads, int team, double seconds):
     """Run steps start..last_step of one epoch: (step, phase, status); status "finished", "time" or "not finite".
@@ -247,7 +250,7 @@ def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ss
     cdef Run run
     cdef cnp.ndarray rec = records
     cdef char* bases[VV_SPACES]
-    cdef int ran, i = 0, parts_op = OPS["weight_parts"]
+    cdef int ran, i = 0
     memset(&run, 0, sizeof(Run))
     run.records, run.count = <const vv_record*>cnp.PyArray_DATA(rec), rec.shape[0]
     for space in spaces:
@@ -263,13 +266,13 @@ def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ss
         run.table, run.columns = &table[0, 0], table.shape[1]
     run.rows, run.batch, run.row_block = rows, batch, row_block
     run.first_step, run.first_phase, run.last_step = start[0], start[1], last_step
-    run.phases = 1 + <int>records["phase"][run.count - 1]
-    run.loss_op, run.pack_op, run.threads = OPS["mean_loss"], OPS["linear_pack"], threads
+    run.phases = 1 + run.records[run.count - 1].phase
+    run.loss_op, run.pack_op, run.threads = LOSS, PACK, threads
     run.patience = vv_patience(threads)
     for i in range(run.count):
-        if run.records[i].op == parts_op:
+        if run.records[i].op == PARTS:
             run.blocks = run.records[i].dim[3]
-    run.forward = ENTRIES[<int>OPS["linear_forward"]]
+    run.forward = ENTRIES[FORWARD]
     if spaces[VV_PRIVATE] is not None:
         run.private = spaces[VV_PRIVATE].nbytes // threads // 64 * 64
     run.stop_at, run.status, run.step, run.phase = -1, RUNNING, start[0], start[1]
