@@ -62,6 +62,23 @@ def test_constants_and_shifts():
     assert 0 <= values.min() < 0.001 and 0.999 < values.max() <= 1
 
 
+def test_constants_by_name_the_identity_and_zeros_in_columns():
+    assert (drawn(init.constant_, val=0.25) == 0.25).all() and np.array_equal(drawn(init.eye_, shape=(3, 5)), np.eye(3, 5))
+    values = drawn(init.sparse_, 0.25, std=2.0)
+    assert ((values == 0).sum(axis=0) == 75).all() and 0 < (values == 0).sum(axis=1).min() and abs(values[values != 0].std() / 2 - 1) < 0.02
+
+
+@pytest.mark.parametrize("mean, std, a, b", [(0, 1, -2, 2), (1, 2, 0, np.inf), (0, 1, 6, 9), (0, 0.5, -4, -3)])
+def test_a_normal_that_is_cut(mean, std, a, b):
+    """Against the mean of a truncated normal distribution, mean + std (phi(low) - phi(high)) / (Phi(high) - Phi(low))."""
+    values, (low, high) = drawn(init.trunc_normal_, mean, std, a, b), ((a - mean) / std, (b - mean) / std)
+    density = [math.exp(-z * z / 2) / math.sqrt(2 * math.pi) for z in (low, high)]
+    mass = (math.erfc(abs(low) / math.sqrt(2)) - math.erfc(abs(high) / math.sqrt(2))) / 2 if low * high > 0 else (
+        math.erf(high / math.sqrt(2)) - math.erf(low / math.sqrt(2))) / 2
+    assert a <= values.min() and values.max() <= b
+    assert abs(values.mean() - mean - std * (density[0] - density[1]) / abs(mass)) < 4 * values.std() / math.sqrt(values.size)
+
+
 @pytest.mark.parametrize("shape", [(300, 200), (200, 300), (50, 50), (1, 7), (7, 1)])
 def test_orthogonal(shape):
     w = drawn(init.orthogonal_, shape=shape, gain=2.0)
@@ -84,7 +101,7 @@ def test_a_layer_starts_as_in_pytorch():
 def test_gains_and_errors():
     assert init.calculate_gain("relu") == math.sqrt(2) and init.calculate_gain("tanh") == 5 / 3 and init.calculate_gain("linear") == 1
     assert init.calculate_gain("leaky_relu", 0.2) == math.sqrt(2 / 1.04) and init.calculate_gain("leaky_relu") == math.sqrt(2 / 1.0001)
-    for call, says in ((lambda: init.calculate_gain("swish"), "nonlinearity must be one of .*, got 'swish'"),
+    for call, says in ((lambda: init.calculate_gain("swish"), "nonlinearity must be 'linear', .* or 'leaky_relu', got 'swish'"),
                        (lambda: drawn(init.kaiming_normal_, mode="fan"), "mode must be 'fan_in' or 'fan_out', got 'fan'"),
                        (lambda: drawn(init.xavier_normal_, shape=(3,)), r"weight of shape \(O, I\), got \(3,\)"),
                        (lambda: vv.manual_seed(-1), "seed must be an int >= 0, got -1"),

@@ -25,3 +25,22 @@ def test_clip_grad_value_and_flat_parameters():
     assert p.numpy().tolist() == [[0, 1], [2, 3]] and nn.utils.parameters_to_vector([p, q]).tolist() == list(range(7))
     with pytest.raises(ValueError, match=r"vec must have shape \(7,\), got \(6,\)"):
         nn.utils.vector_to_parameters(np.zeros(6), [p, q])
+
+
+@pytest.mark.parametrize("order, norm", [(1, 11.0), (3, 371 ** (1 / 3)), (np.inf, 7.0), (0.5, (3 ** 0.5 + 1 + 7 ** 0.5) ** 2)])
+def test_clip_grad_norm_of_other_orders(order, norm):
+    p, q = nn.Parameter(np.zeros((1, 2))), nn.Parameter(np.zeros(2))
+    for limit in (2.0, np.inf):
+        p.grad, q.grad = [[3.0, -1.0]], [-7.0, 0.0]
+        assert nn.utils.clip_grad_norm_([p, q], limit, order) == pytest.approx(norm, rel=1e-12)
+        scale = 1 if limit == np.inf else limit / (norm + 1e-6)
+        np.testing.assert_allclose(p.grad.numpy(), np.array([[3, -1]]) * scale, rtol=1e-12)
+
+
+@pytest.mark.parametrize("order", [2, 1])
+def test_a_norm_that_is_not_finite(order):
+    p = nn.Parameter(np.zeros(2))
+    p.grad = [1.0, np.inf]
+    with pytest.raises(RuntimeError, match=f"order {order} of the gradients is inf"):
+        nn.utils.clip_grad_norm_(p, 1.0, order, error_if_nonfinite=True)
+    assert p.grad.numpy().tolist() == [1, np.inf]
