@@ -2,7 +2,7 @@
 import numpy as np
 
 from . import functional as F
-from .calls import width
+from .checks import choice, count, not_negative, number, positive
 from .dtype import real_dtype
 from .module import Module
 from .parameter import Parameter
@@ -75,7 +75,7 @@ class LeakyReLU(_WithOptions):
 
     def __init__(self, negative_slope=0.01, inplace=False):
         super().__init__()
-        self.negative_slope = float(F.not_negative("negative_slope", negative_slope))
+        self.negative_slope = not_negative("negative_slope", negative_slope)
 
 
 class ELU(_WithOptions):
@@ -85,7 +85,7 @@ class ELU(_WithOptions):
 
     def __init__(self, alpha=1.0, inplace=False):
         super().__init__()
-        self.alpha = float(F.not_negative("alpha", alpha))
+        self.alpha = not_negative("alpha", alpha)
 
 
 class CELU(_WithOptions):
@@ -95,7 +95,7 @@ class CELU(_WithOptions):
 
     def __init__(self, alpha=1.0, inplace=False):
         super().__init__()
-        self.alpha = float(F.above("alpha", alpha, 0))
+        self.alpha = positive("alpha", alpha)
 
 
 class SELU(_InPlace):
@@ -111,9 +111,7 @@ class GELU(_WithOptions):
 
     def __init__(self, approximate="none"):
         super().__init__()
-        if approximate not in ("none", "tanh"):
-            raise ValueError(f"approximate must be 'none' or 'tanh', got {approximate!r}")
-        self.approximate = approximate
+        self.approximate = choice("approximate", approximate, ("none", "tanh"))
 
 
 class Softplus(_WithOptions):
@@ -126,7 +124,7 @@ class Softplus(_WithOptions):
 
     def __init__(self, beta=1.0, threshold=20.0):
         super().__init__()
-        self.beta, self.threshold = float(F.above("beta", beta, 0)), float(threshold)
+        self.beta, self.threshold = positive("beta", beta), number("threshold", threshold, infinite=True)
 
 
 class Mish(_InPlace):
@@ -154,9 +152,9 @@ class Hardtanh(_WithOptions):
 
     def __init__(self, min_val=-1.0, max_val=1.0, inplace=False):
         super().__init__()
+        self.min_val, self.max_val = number("min_val", min_val, infinite=True), number("max_val", max_val, infinite=True)
         if not min_val < max_val:
             raise ValueError(f"max_val must be > min_val = {min_val!r}, got {max_val!r}")
-        self.min_val, self.max_val = float(min_val), float(max_val)
 
 
 class ReLU6(_InPlace):
@@ -184,7 +182,7 @@ class Softshrink(_WithOptions):
 
     def __init__(self, lambd=0.5):
         super().__init__()
-        self.lambd = float(F.not_negative("lambd", lambd))
+        self.lambd = not_negative("lambd", lambd)
 
 
 class Hardshrink(_WithOptions):
@@ -194,7 +192,7 @@ class Hardshrink(_WithOptions):
 
     def __init__(self, lambd=0.5):
         super().__init__()
-        self.lambd = float(F.not_negative("lambd", lambd))
+        self.lambd = not_negative("lambd", lambd)
 
 
 class Tanhshrink(_Simple):
@@ -210,7 +208,7 @@ class Threshold(_WithOptions):
 
     def __init__(self, threshold, value, inplace=False):
         super().__init__()
-        self.threshold, self.value = float(threshold), float(value)
+        self.threshold, self.value = number("threshold", threshold, infinite=True), number("value", value, infinite=True)
 
 
 class RReLU(_WithOptions):
@@ -223,9 +221,9 @@ class RReLU(_WithOptions):
 
     def __init__(self, lower=0.125, upper=1 / 3, inplace=False):
         super().__init__()
-        if not 0 <= lower <= upper:
+        self.lower, self.upper = not_negative("lower", lower), not_negative("upper", upper)
+        if not lower <= upper:
             raise ValueError(f"0 <= lower <= upper must hold, got lower={lower!r}, upper={upper!r}")
-        self.lower, self.upper = float(lower), float(upper)
 
     def forward(self, x):
         return F.rrelu(x, self.lower, self.upper, self.training)
@@ -239,7 +237,7 @@ class PReLU(Module):
 
     def __init__(self, num_parameters=1, init=0.25, dtype=None):
         super().__init__()
-        self.num_parameters, self.init = width("num_parameters", num_parameters), float(init)
+        self.num_parameters, self.init = count("num_parameters", num_parameters), number("init", init)
         self.weight = Parameter(np.full(self.num_parameters, self.init), dtype=real_dtype(dtype))
 
     def forward(self, x):

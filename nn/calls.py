@@ -1,4 +1,4 @@
-"""What functions of tensors share: inputs as tensors, activations by name, random operations, checks of numbers."""
+"""What functions of tensors share: inputs as tensors, activations by name, random operations."""
 from copy import copy
 
 import numpy as np
@@ -54,24 +54,3 @@ def drawn(op, x):
         return apply(op, x)
     flat = apply(eager_ops.Reshape((1, -1) if x.ndim < 2 else (x.shape[0], -1)), x)
     return apply(eager_ops.Reshape(x.shape), apply(op, flat))
-
-
-def not_negative(name, value):
-    """`value`, which must be >= 0: the derivative is read from the output, whose sign must be the input's."""
-    if not value >= 0:
-        raise ValueError(f"{name} must be >= 0, got {value!r}")
-    return value
-
-
-def above(name, value, low):
-    """`value`, which must be > low."""
-    if not value > low:
-        raise ValueError(f"{name} must be > {low}, got {value!r}")
-    return value
-
-
-def width(name, value):
-    """`value`, which must be an int >= 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} must be an int >= 1, got {value!r}")
-    return int(value)

@@ -2,9 +2,10 @@
 import numpy as np
 
 from . import ops
+from .checks import flag, not_negative, number, weights
 from .loss_value import linked_input
-from .losses import TABLE, BinaryLoss, CrossEntropyLoss, Loss, class_weights, labels, same_length
-from .regression_losses import at_least, not_negative
+from .losses import TABLE, BinaryLoss, CrossEntropyLoss, Loss, labels, same_length
+from .regression_losses import at_least
 
 
 class HingeLoss(Loss):
@@ -17,7 +18,7 @@ class HingeLoss(Loss):
 
     def __init__(self, margin=1.0, squared=False, reduction="mean"):
         super().__init__(reduction)
-        self.margin, self.squared = not_negative("margin", margin), bool(squared)
+        self.margin, self.squared = not_negative("margin", margin), flag("squared", squared)
 
     def target(self, target, outputs, dtype):
         return _signs(super().target(target, outputs, dtype), (-1, 0, 1))
@@ -57,7 +58,7 @@ class MultiMarginLoss(Loss):
         if p not in (1, 2):
             raise ValueError(f"p must be 1 or 2, got {p!r}")
         self.p, self.margin = int(p), not_negative("margin", margin)
-        self.weight = None if weight is None else class_weights("weight", weight)
+        self.weight = None if weight is None else weights("weight", weight)
 
     def target(self, target, outputs, dtype):
         same_length("weight", self.weight, outputs)
@@ -108,9 +109,7 @@ class BinaryFocalLoss(BinaryLoss):
     def __init__(self, gamma=2.0, alpha=0.25, reduction="mean"):
         super().__init__(reduction)
         self.gamma = not_negative("gamma", gamma)
-        self.alpha = None if alpha is None else not_negative("alpha", alpha)
-        if alpha is not None and alpha > 1:
-            raise ValueError(f"alpha must lie in 0..1 or be None, got {alpha!r}")
+        self.alpha = None if alpha is None else number("alpha", alpha, 0, 1)
 
     def source(self, z):
         return linked_input(z, "sigmoid", True, "BinaryFocalLoss")
@@ -129,9 +128,11 @@ class KLDivLoss(Loss):
     as mathematics has it; "sum".
     """
 
+    reductions = ("mean", "batchmean", "sum")
+
     def __init__(self, reduction="mean", log_target=False):
-        super().__init__("mean" if reduction == "batchmean" else reduction)
-        self.reduction, self.log_target = reduction, bool(log_target)
+        super().__init__(reduction)
+        self.log_target = flag("log_target", log_target)
 
     def target(self, target, outputs, dtype):
         array = super().target(target, outputs, dtype)

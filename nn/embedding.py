@@ -3,7 +3,7 @@ import numpy as np
 
 from . import functional as F
 from . import init
-from .calls import width
+from .checks import choice, count
 from .dtype import real_dtype
 from .layer_functions import MODES
 from .module import Module
@@ -18,8 +18,8 @@ class _Table(Module):
                 why = {"sparse": "a compiled epoch updates only the rows that a batch names by itself, with Adagrad and plain SGD"}
                 raise ValueError(f"{name} is not supported: {why.get(name, 'rows keep their length and gradients their size')}, "
                                  f"got {value!r}")
-        self.num_embeddings, self.embedding_dim = width("num_embeddings", num_embeddings), width("embedding_dim", embedding_dim)
-        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
+        self.num_embeddings, self.embedding_dim = count("num_embeddings", num_embeddings), count("embedding_dim", embedding_dim)
+        if padding_idx is not None and count("padding_idx", padding_idx, -num_embeddings) >= num_embeddings:
             raise ValueError(f"padding_idx must lie in {-num_embeddings}..{num_embeddings - 1}, got {padding_idx!r}")
         self.padding_idx = None if padding_idx is None else int(padding_idx) % self.num_embeddings
         self.weight = Parameter(np.zeros((num_embeddings, embedding_dim), real_dtype(dtype)))
@@ -67,8 +67,7 @@ class EmbeddingBag(_Table):
 
     def __init__(self, num_embeddings, embedding_dim, max_norm=None, scale_grad_by_freq=False, mode="mean", sparse=False,
                  padding_idx=None, dtype=None):
-        if mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+        choice("mode", mode, MODES)
         super().__init__(num_embeddings, embedding_dim, padding_idx, max_norm, scale_grad_by_freq, sparse, dtype)
         self.mode = mode
 

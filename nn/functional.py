@@ -4,8 +4,9 @@ import functools
 import numpy as np
 
 from . import eager_ops, ops
-from .calls import above, along_last, drawn, not_negative
+from .calls import along_last, drawn
 from .calls import real as _real
+from .checks import choice, not_negative, number, positive
 from .layer_functions import *  # noqa: F403
 from .loss_functions import (  # noqa: F401
     gaussian_nll_loss,
@@ -70,8 +71,7 @@ def elu(input, alpha=1.0, inplace=False):
 
 def gelu(input, approximate="none"):
     """x Φ(x), Φ the normal distribution; approximate="tanh": x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x³))) / 2"""
-    if approximate not in ("none", "tanh"):
-        raise ValueError(f"approximate must be 'none' or 'tanh', got {approximate!r}")
+    choice("approximate", approximate, ("none", "tanh"))
     return apply(_activation("gelu" if approximate == "none" else "gelu_tanh"), _real(input))
 
 
@@ -84,7 +84,7 @@ def softplus(input, beta=1.0, threshold=20.0):
     """log(1 + exp(beta x)) / beta where beta x <= threshold, x above; with beta=1, threshold=20 it is exact everywhere"""
     if (beta, threshold) == (1, 20):
         return apply(_activation("softplus"), _real(input))
-    return apply(ops.Activation("softplus_beta", above("beta", beta, 0), threshold), _real(input))
+    return apply(ops.Activation("softplus_beta", positive("beta", beta), threshold), _real(input))
 
 
 def softmax(input, dim=1):
@@ -99,8 +99,8 @@ def identity(input):
 
 def dropout(input, p=0.5, training=True, inplace=False, layer=None):
     """x / (1 - p) where kept, 0 where dropped, in training; x otherwise. layer: whose p it is, where a schedule moves it."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"p must lie in 0..1, got {p!r}")
+    if type(p) is not float or not 0 <= p <= 1:
+        number("p", p, 0, 1)
     x = _real(input)
     return x if not training or p == 0 else drawn(ops.Dropout(p, layer=layer), x)
 
@@ -165,7 +165,10 @@ def concatenate(tensors, dim=1):
     """Inputs (N, width) side by side"""
     if dim not in (1, -1):
         raise ValueError(f"dim must be 1 or -1 (the columns of (N, width) inputs), got {dim!r}")
-    return apply(ops.Concatenate(), *[_real(t) for t in tensors])
+    given = [_real(t) for t in tensors]
+    if not given:
+        raise ValueError("tensors must be at least one tensor, got none")
+    return apply(ops.Concatenate(), *given)
 
 
 cat = concatenate

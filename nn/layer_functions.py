@@ -2,7 +2,8 @@
 import numpy as np
 
 from . import eager_ops, layer_ops, ops
-from .calls import above, activation, along_last, as_rows, drawn, not_negative, real
+from .calls import activation, along_last, as_rows, drawn, real
+from .checks import choice, not_negative, positive
 from .tensor import Tensor, apply, as_tensor, wrap
 
 __all__ = ["batch_norm", "celu", "embedding", "embedding_bag", "flatten", "gaussian_noise", "glu", "hardshrink", "hardsigmoid",
@@ -18,7 +19,7 @@ def selu(input):
 
 def celu(input, alpha=1.0):
     """x where x > 0, alpha (exp(x / alpha) - 1) elsewhere; alpha > 0"""
-    return activation("celu", above("alpha", alpha, 0))(input)
+    return activation("celu", positive("alpha", alpha))(input)
 
 
 def mish(input):
@@ -198,8 +199,7 @@ def embedding_bag(input, weight, offsets=None, mode="mean", padding_idx=None):
 
     input (N, K) int64, each row a bag; or input (L,) with offsets (N,), where each bag begins. padding_idx is absent from bags.
     """
-    if mode not in MODES:
-        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+    choice("mode", mode, MODES)
     if offsets is not None:
         input = _bags(_indices(input, weight.shape[0]).numpy(), np.asarray(offsets))
     x = _indices(input, weight.shape[0], -1 if offsets is not None else 0)

@@ -3,6 +3,7 @@ import numpy as np
 
 from . import functional as F
 from . import init
+from .checks import count, flag, not_negative, number
 from .dtype import real_dtype
 from .module import Module
 from .parameter import Parameter
@@ -18,13 +19,10 @@ class Linear(Module):
 
     def __init__(self, in_features, out_features, bias=True, dtype=None):
         super().__init__()
-        for name, value in (("in_features", in_features), ("out_features", out_features)):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(f"{name} must be an int >= 1, got {value!r}")
-        self.in_features, self.out_features = int(in_features), int(out_features)
+        self.in_features, self.out_features = count("in_features", in_features), count("out_features", out_features)
         dtype = real_dtype(dtype)
         self.weight = Parameter(np.zeros((out_features, in_features), dtype))
-        self.bias = Parameter(np.zeros(out_features, dtype)) if bias else None
+        self.bias = Parameter(np.zeros(out_features, dtype)) if flag("bias", bias) else None
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -54,9 +52,7 @@ class Dropout(Module):
 
     def __init__(self, p=0.5, inplace=False):
         super().__init__()
-        if not 0 <= p <= 1:
-            raise ValueError(f"p must lie in 0..1, got {p!r}")
-        self.p = float(p)
+        self.p = number("p", p, 0, 1)
 
     def forward(self, x):
         return F.dropout(x, self.p, self.training, layer=self)
@@ -151,7 +147,7 @@ class GaussianNoise(Module):
 
     def __init__(self, std=0.1):
         super().__init__()
-        self.std = float(F.not_negative("std", std))
+        self.std = not_negative("std", std)
 
     def forward(self, x):
         return F.gaussian_noise(x, self.std, self.training, self)

@@ -3,6 +3,7 @@ import numpy as np
 
 from ..kernels.checks import labels_within
 from . import eager_ops, ops
+from .checks import choice, flag, number, weights
 from .loss_value import linked_input, loss_value
 from .module import Module
 from .tensor import Tensor, apply, as_tensor, grad_enabled
@@ -18,12 +19,11 @@ class Loss(Module):
     binary = False  # whether each output is a class of its own, there or not
     threshold = 0.5  # a binary output above it is class 1
     any_target = False  # whether every finite (N, O) array of the input's type is a target, as it stands
+    reductions = ("mean", "sum")
 
     def __init__(self, reduction="mean"):
         super().__init__()
-        if reduction not in ("mean", "sum"):
-            raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
-        self.reduction = reduction
+        self.reduction = choice("reduction", reduction, self.reductions)
 
     def forward(self, input, target, weight=None):
         z = self.predictions(input)
@@ -105,14 +105,10 @@ class CrossEntropyLoss(Loss):
         if isinstance(ignore_index, bool) or not isinstance(ignore_index, (int, np.integer)):
             raise ValueError(f"ignore_index must be an int, got {ignore_index!r}")
         self.ignore_index = int(ignore_index)
-        if not isinstance(label_smoothing, (int, float, np.number)) or not 0 <= label_smoothing <= 1:
-            raise ValueError(f"label_smoothing must lie in 0..1, got {label_smoothing!r}")
+        self.from_logits, self.label_smoothing = flag("from_logits", from_logits), number("label_smoothing", label_smoothing, 0, 1)
         if label_smoothing and not from_logits:
             raise ValueError("label_smoothing needs from_logits=True")
-        self.from_logits, self.label_smoothing = bool(from_logits), float(label_smoothing)
-        self.weight = None if weight is None else np.asarray(weight, np.float64)
-        if weight is not None and (self.weight.ndim != 1 or not (np.isfinite(self.weight) & (self.weight >= 0)).all()):
-            raise ValueError(f"weight must be class weights (C,), finite and not negative, got {weight!r}")
+        self.weight = None if weight is None else weights("weight", weight)
 
     def source(self, z):
         return linked_input(z, "softmax", self.from_logits, "CrossEntropyLoss")
@@ -196,7 +192,7 @@ class BCEWithLogitsLoss(BinaryLoss):
 
     def __init__(self, reduction="mean", pos_weight=None):
         super().__init__(reduction)
-        self.pos_weight = None if pos_weight is None else class_weights("pos_weight", pos_weight, "(O,)")
+        self.pos_weight = None if pos_weight is None else weights("pos_weight", pos_weight, "(O,)")
 
     def target(self, target, outputs, dtype):
         same_length("pos_weight", self.pos_weight, outputs, "(O,)")
@@ -240,14 +236,6 @@ def _ignored(target, label):
 
 
 _MOST = np.iinfo(np.int64).max
-
-
-def class_weights(name, value, letters="(C,)"):
-    """`value` as an array of finite weights that are not negative; one number is one weight for all."""
-    array = np.atleast_1d(np.asarray(value, np.float64))
-    if array.ndim != 1 or not (np.isfinite(array) & (array >= 0)).all():
-        raise ValueError(f"{name} must be weights {letters}, finite and not negative, got {value!r}")
-    return array
 
 
 def same_length(name, array, outputs, letters="(C,)"):

@@ -4,7 +4,7 @@ import numpy as np
 from . import functional as F
 from . import init
 from .buffer import Buffer
-from .calls import above, width
+from .checks import count, flag, number, positive
 from .dtype import real_dtype
 from .module import Module
 from .parameter import Parameter
@@ -22,11 +22,9 @@ class BatchNorm1d(Module):
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, dtype=None):
         super().__init__()
-        self.num_features, self.eps = width("num_features", num_features), float(above("eps", eps, 0))
-        if momentum is not None and not 0 <= momentum <= 1:
-            raise ValueError(f"momentum must lie in 0..1 or be None, got {momentum!r}")
-        self.momentum = None if momentum is None else float(momentum)
-        self.affine, self.track_running_stats = bool(affine), bool(track_running_stats)
+        self.num_features, self.eps = count("num_features", num_features), positive("eps", eps)
+        self.momentum = None if momentum is None else number("momentum", momentum, 0, 1)
+        self.affine, self.track_running_stats = flag("affine", affine), flag("track_running_stats", track_running_stats)
         dtype = real_dtype(dtype)
         self.weight = Parameter(np.ones(num_features, dtype)) if affine else None
         self.bias = Parameter(np.zeros(num_features, dtype)) if affine else None
@@ -66,7 +64,7 @@ def _one_dimension(normalized_shape):
     shape = (normalized_shape,) if isinstance(normalized_shape, (int, np.integer)) else tuple(normalized_shape)
     if len(shape) != 1:
         raise ValueError(f"normalized_shape must be one dimension, the last of the input, got {normalized_shape!r}")
-    return width("normalized_shape", shape[0])
+    return count("normalized_shape", shape[0])
 
 
 class LayerNorm(Module):
@@ -79,9 +77,10 @@ class LayerNorm(Module):
     def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True, dtype=None):
         super().__init__()
         size, dtype = _one_dimension(normalized_shape), real_dtype(dtype)
-        self.normalized_shape, self.eps, self.elementwise_affine = (size,), float(above("eps", eps, 0)), bool(elementwise_affine)
+        self.normalized_shape, self.eps = (size,), positive("eps", eps)
+        self.elementwise_affine = flag("elementwise_affine", elementwise_affine)
         self.weight = Parameter(np.ones(size, dtype)) if elementwise_affine else None
-        self.bias = Parameter(np.zeros(size, dtype)) if elementwise_affine and bias else None
+        self.bias = Parameter(np.zeros(size, dtype)) if elementwise_affine and flag("bias", bias) else None
 
     def reset_parameters(self):
         """weight ones, bias zeros"""
@@ -110,8 +109,8 @@ class RMSNorm(Module):
     def __init__(self, normalized_shape, eps=None, elementwise_affine=True, dtype=None):
         super().__init__()
         size = _one_dimension(normalized_shape)
-        self.normalized_shape, self.elementwise_affine = (size,), bool(elementwise_affine)
-        self.eps = None if eps is None else float(above("eps", eps, 0))
+        self.normalized_shape, self.elementwise_affine = (size,), flag("elementwise_affine", elementwise_affine)
+        self.eps = None if eps is None else positive("eps", eps)
         self.weight = Parameter(np.ones(size, real_dtype(dtype))) if elementwise_affine else None
 
     def reset_parameters(self):

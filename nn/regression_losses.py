@@ -1,9 +1,8 @@
 """Losses of real targets beside MSELoss: robust ones, quantiles, and the likelihoods of counts, amounts and uncertain values."""
-import math
-
 import numpy as np
 
 from . import eager_ops, ops
+from .checks import flag, not_negative, positive
 from .losses import TABLE, Loss
 from .tensor import apply, as_tensor
 
@@ -55,9 +54,13 @@ class QuantileLoss(Loss):
 
     def __init__(self, quantile=0.5, reduction="mean"):
         super().__init__(reduction)
-        self.quantile = np.atleast_1d(np.asarray(quantile, np.float64)).tolist()
+        wrong = ValueError(f"quantile must be a number in 0..1 or one per output, got {quantile!r}")
+        try:
+            self.quantile = np.atleast_1d(np.asarray(quantile, np.float64)).tolist()
+        except (TypeError, ValueError):
+            raise wrong from None
         if np.ndim(quantile) > 1 or not self.quantile or not all(0 <= q <= 1 for q in self.quantile):
-            raise ValueError(f"quantile must be a number in 0..1 or one per output, got {quantile!r}")
+            raise wrong
 
     def target(self, target, outputs, dtype):
         if len(self.quantile) not in (1, outputs):
@@ -82,7 +85,7 @@ class PoissonNLLLoss(Loss):
 
     def __init__(self, log_input=True, full=False, eps=1e-8, reduction="mean"):
         super().__init__(reduction)
-        self.log_input, self.full, self.eps = bool(log_input), bool(full), positive("eps", eps)
+        self.log_input, self.full, self.eps = flag("log_input", log_input), flag("full", full), positive("eps", eps)
 
     def target(self, target, outputs, dtype):
         return at_least(super().target(target, outputs, dtype))
@@ -107,7 +110,7 @@ class TweedieLoss(Loss):
         self.power = not_negative("power", power)
         if 0 < self.power < 1:
             raise ValueError(f"power must be 0 or at least 1: there is no Tweedie distribution between, got {power!r}")
-        self.log_input, self.eps = bool(log_input), positive("eps", eps)
+        self.log_input, self.eps = flag("log_input", log_input), positive("eps", eps)
 
     def target(self, target, outputs, dtype):
         array = super().target(target, outputs, dtype)
@@ -143,7 +146,7 @@ class GaussianNLLLoss(Loss):
 
     def __init__(self, full=False, eps=1e-6, reduction="mean", log_variance=False):
         super().__init__(reduction)
-        self.full, self.eps, self.log_variance = bool(full), positive("eps", eps), bool(log_variance)
+        self.full, self.eps, self.log_variance = flag("full", full), positive("eps", eps), flag("log_variance", log_variance)
 
     def forward(self, input, target, var=None, weight=None):
         return super().forward(input if var is None else self._side_by_side(input, var), target, weight)
@@ -172,21 +175,6 @@ class GaussianNLLLoss(Loss):
 
     def config(self):
         return {"full": self.full, "eps": self.eps, "reduction": self.reduction, "log_variance": self.log_variance}
-
-
-def positive(name, value):
-    """A finite number > 0."""
-    if not not_negative(name, value) > 0:
-        raise ValueError(f"{name} must be a finite number > 0, got {value!r}")
-    return float(value)
-
-
-def not_negative(name, value):
-    """A finite number >= 0."""
-    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < 0:
-        raise ValueError(f"{name} must be a finite number >= 0, got {value!r}")
-    return float(value)
 
 
 def at_least(array, above=False):

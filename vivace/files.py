@@ -21,7 +21,7 @@ def write_whole(path, data):
 
     Whatever happens, `path` is the old file or the new one. A link is followed, permissions are kept. Raises OSError.
     """
-    path = os.path.realpath(os.fsdecode(path))
+    path = os.path.realpath(text_of(path))
     folder, name = os.path.split(path)
     mode = _mode(path)
     if not os.path.isdir(folder):
@@ -49,6 +49,13 @@ def write_whole(path, data):
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def text_of(path):
+    """`path` as text; TypeError for what is none."""
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise TypeError(f"path must be a str or an os.PathLike, got {path!r}")
+    return os.fsdecode(path)
 
 
 def _write_all(handle, data):

@@ -112,6 +112,8 @@ def resolve(metrics):
     prediction and target, and weight if it has a parameter of that name; what it raises carries a note with its name and arguments, and
     where it gives NaN a RuntimeWarning names it. Raises ValueError for an unknown or a repeated name, TypeError for other arguments.
     """
+    if not (metrics is None or isinstance(metrics, str) or callable(metrics) or hasattr(metrics, "__iter__")):
+        raise TypeError(f"metrics must be names or functions, or a list of them, got {metrics!r}")
     items = [] if metrics is None else [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
     pairs = []
     for item in items:

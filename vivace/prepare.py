@@ -3,6 +3,7 @@ import numpy as np
 
 from .kernels import record as R
 from .kernels.checks import finite
+from .nn.checks import count, real  # noqa: F401  (used from here)
 from .nn.loss_value import probabilities as in_range
 from .nn.losses import BCELoss, CrossEntropyLoss
 from .nn.sparse import SparseRows, is_sparse, sparse_rows
@@ -151,18 +152,6 @@ def weights(loss, target, weight, dtype):
         return loss.row_weight(target, weight, dtype)
     except (TypeError, ValueError) as error:
         raise type(error)(str(error).replace("weight", "sample_weight", 1)) from None
-
-
-def count(name, value, low=1):
-    """An int >= low."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
-        raise ValueError(f"{name} must be an int >= {low}, got {value!r}")
-    return int(value)
-
-
-def real(value):
-    """Whether `value` is a finite number."""
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 def positive(name, value):

@@ -1,7 +1,8 @@
 """Adam and its variants that keep the mean of gradients and of their squares: AdamW, NAdam, RAdam; and Adamax."""
 import numpy as np
 
-from .optimizer import Optimizer, at_least, two
+from ..checks import flag, not_negative, pair
+from .optimizer import Optimizer
 
 
 class _Moments(Optimizer):
@@ -11,8 +12,10 @@ class _Moments(Optimizer):
 
     def check(self, group):
         for name in ("lr", "eps", "weight_decay"):
-            at_least(name, group[name], 0)
-        group["betas"] = two("betas", group["betas"], 0, 1)
+            not_negative(name, group[name])
+        for name in ("amsgrad", "decoupled_weight_decay"):
+            flag(name, group.get(name, False))
+        pair("betas", group["betas"], low=0, below=1)
 
     @staticmethod
     def decays(group):
@@ -87,7 +90,7 @@ class NAdam(_Moments):
 
     def check(self, group):
         super().check(group)
-        at_least("momentum_decay", group["momentum_decay"], 0)
+        not_negative("momentum_decay", group["momentum_decay"])
 
     def scalars(self, group, t):
         beta1, beta2 = group["betas"]

@@ -1,7 +1,8 @@
 """Optimizers with a step size of its own for every element: Adagrad, Adadelta, RMSprop, Rprop."""
 import numpy as np
 
-from .optimizer import Optimizer, at_least, two
+from ..checks import flag, not_negative, number, pair
+from .optimizer import Optimizer
 
 
 class Adagrad(Optimizer):
@@ -19,7 +20,7 @@ class Adagrad(Optimizer):
 
     def check(self, group):
         for name in ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"):
-            at_least(name, group[name], 0)
+            not_negative(name, group[name])
 
     def scalars(self, group, t):
         return {"lr": group["lr"] / (1 + (t - 1) * group["lr_decay"]), "eps": group["eps"],
@@ -46,10 +47,8 @@ class Adadelta(Optimizer):
 
     def check(self, group):
         for name in ("lr", "eps", "weight_decay"):
-            at_least(name, group[name], 0)
-        at_least("rho", group["rho"], 0)
-        if group["rho"] > 1:
-            raise ValueError(f"rho must be <= 1, got {group['rho']!r}")
+            not_negative(name, group[name])
+        number("rho", group["rho"], 0, 1)
 
     def scalars(self, group, t):
         return {"lr": group["lr"], "rho": group["rho"], "eps": group["eps"], "weight_decay": group["weight_decay"]}
@@ -71,7 +70,8 @@ class RMSprop(Optimizer):
 
     def check(self, group):
         for name in ("lr", "alpha", "eps", "weight_decay", "momentum"):
-            at_least(name, group[name], 0)
+            not_negative(name, group[name])
+        flag("centered", group["centered"])
 
     def uses(self, group):
         return ("square_avg",) + ("grad_avg",) * bool(group["centered"]) + ("momentum_buffer",) * bool(group["momentum"])
@@ -94,8 +94,9 @@ class Rprop(Optimizer):
         super().__init__(params, dict(lr=lr, etas=etas, step_sizes=step_sizes), **shared)
 
     def check(self, group):
-        at_least("lr", group["lr"], 0)
-        group["etas"], group["step_sizes"] = two("etas", group["etas"]), two("step_sizes", group["step_sizes"])
+        not_negative("lr", group["lr"])
+        pair("etas", group["etas"])
+        pair("step_sizes", group["step_sizes"], infinite=True)
         if not 0 < group["etas"][0] < 1 < group["etas"][1]:
             raise ValueError(f"etas must be 0 < etaminus < 1 < etaplus, got {group['etas']!r}")
 

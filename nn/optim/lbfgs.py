@@ -4,7 +4,8 @@ from collections import deque
 
 import numpy as np
 
-from .optimizer import Optimizer, at_least
+from ..checks import choice, count, not_negative, number
+from .optimizer import Optimizer
 
 
 def cubic_minimum(a, fa, da, b, fb, db, low=None, high=None):
@@ -119,7 +120,8 @@ class LBFGS(Optimizer):
 
     def __init__(self, params, lr=1.0, max_iter=20, max_eval=None, tolerance_grad=1e-7, tolerance_change=1e-9, history_size=100,
                  line_search_fn=None):
-        super().__init__(params, dict(lr=lr, max_iter=max_iter, max_eval=max_iter * 5 // 4 if max_eval is None else max_eval,
+        max_eval = count("max_iter", max_iter) * 5 // 4 if max_eval is None else max_eval
+        super().__init__(params, dict(lr=lr, max_iter=max_iter, max_eval=max_eval,
                                       tolerance_grad=tolerance_grad, tolerance_change=tolerance_change, history_size=history_size,
                                       line_search_fn=line_search_fn))
         if len(self.param_groups) > 1:
@@ -127,11 +129,12 @@ class LBFGS(Optimizer):
         self.restart()
 
     def check(self, group):
-        at_least("lr", group["lr"], 0)
+        not_negative("lr", group["lr"])
         for name in ("max_iter", "max_eval", "history_size"):
-            at_least(name, group[name], 1)
-        if group["line_search_fn"] not in (None, "strong_wolfe"):
-            raise ValueError(f"line_search_fn must be None or 'strong_wolfe', got {group['line_search_fn']!r}")
+            count(name, group[name])
+        for name in ("tolerance_grad", "tolerance_change"):
+            number(name, group[name])
+        choice("line_search_fn", group["line_search_fn"], (None, "strong_wolfe"))
 
     def restart(self):
         """Forget the history."""

@@ -1,8 +1,9 @@
 """Levenberg and Marquardt's method for sums of squares of small networks."""
 import numpy as np
 
+from ..checks import choice, count, not_negative, number
 from ..jacobian import EagerJacobian
-from .optimizer import Optimizer, at_least
+from .optimizer import Optimizer
 
 
 class LevenbergMarquardt(Optimizer):
@@ -27,11 +28,11 @@ class LevenbergMarquardt(Optimizer):
             raise ValueError("LevenbergMarquardt takes one group of parameters: its system is one matrix")
 
     def check(self, group):
-        at_least("damping", group["damping"], 0)
-        for name in ("up", "down", "max_tries"):
-            at_least(name, group[name], 1)
-        if group["scale"] not in ("identity", "diagonal"):
-            raise ValueError(f"scale must be 'identity' or 'diagonal', got {group['scale']!r}")
+        not_negative("damping", group["damping"])
+        for name in ("up", "down"):
+            number(name, group[name], low=1)
+        count("max_tries", group["max_tries"])
+        choice("scale", group["scale"], ("identity", "diagonal"))
 
     def uses(self, group):
         return ()

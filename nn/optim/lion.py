@@ -1,5 +1,6 @@
 """Lion."""
-from .optimizer import Optimizer, at_least, two
+from ..checks import not_negative, pair
+from .optimizer import Optimizer
 
 
 class Lion(Optimizer):
@@ -16,9 +17,9 @@ class Lion(Optimizer):
         super().__init__(params, dict(lr=lr, betas=betas, weight_decay=weight_decay), **shared)
 
     def check(self, group):
-        at_least("lr", group["lr"], 0)
-        at_least("weight_decay", group["weight_decay"], 0)
-        group["betas"] = two("betas", group["betas"], 0, 1)
+        not_negative("lr", group["lr"])
+        not_negative("weight_decay", group["weight_decay"])
+        pair("betas", group["betas"], low=0, below=1)
 
     def scalars(self, group, t):
         beta1, beta2 = group["betas"]

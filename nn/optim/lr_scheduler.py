@@ -10,6 +10,8 @@ import math
 
 import numpy as np
 
+from ..checks import choice, count, entries, flag, not_negative, number, positive
+
 
 class LRScheduler:
     """Base: option of each group = initial * factor(step)."""
@@ -22,10 +24,11 @@ class LRScheduler:
             cls.ahead = False
 
     def __init__(self, optimizer, option="lr"):
+        groups = groups_of(optimizer)
         self.optimizer, self.option = optimizer, option
         if isinstance(option, tuple):
             optimizer.schedule_layer(*option)
-        self.base_lrs = [initial(optimizer, index, option) for index in range(len(optimizer.param_groups))]
+        self.base_lrs = [initial(optimizer, index, option) for index in range(len(groups))]
         self.last_epoch = 0
         self._write()
 
@@ -70,10 +73,18 @@ class LRScheduler:
         return {"last_epoch": self.last_epoch, "base_lrs": list(self.base_lrs)}
 
     def load_state_dict(self, state):
-        """Take over what state_dict() gave."""
+        """Take over what state_dict() gave; ValueError where it is that of another kind of schedule."""
+        entries("state_dict", state, self.state_dict())
+        if len(state["base_lrs"]) != len(self.base_lrs):
+            raise ValueError(f"state_dict: base_lrs must have one value for each of the {len(self.base_lrs)} groups, "
+                             f"got {len(state['base_lrs'])}")
+        self._restore(state)
+        self._write()
+
+    def _restore(self, state):
+        """load_state_dict() but for the groups."""
         self.last_epoch, self.base_lrs = int(state["last_epoch"]), list(state["base_lrs"])
         self.optimizer.initial_options.update({(index, self.option): base for index, base in enumerate(self.base_lrs)})
-        self._write()
 
 
 def read(group, option):
@@ -103,18 +114,20 @@ def initial(optimizer, index, option):
     return optimizer.initial_options.setdefault((index, option), read(optimizer.param_groups[index], option))
 
 
-def per_group(name, value, optimizer):
-    """`value` for each group: a number for all, or a list."""
-    values = list(value) if isinstance(value, (list, tuple)) else [value] * len(optimizer.param_groups)
-    if len(values) != len(optimizer.param_groups):
-        raise ValueError(f"{name} must have one value for each of the {len(optimizer.param_groups)} groups, got {len(values)}")
+def groups_of(optimizer):
+    """Its groups; TypeError for what is no optimizer."""
+    if not hasattr(optimizer, "param_groups"):
+        raise TypeError(f"optimizer must be an optimizer, got {type(optimizer).__name__}")
+    return optimizer.param_groups
+
+
+def per_group(name, value, optimizer, check=not_negative):
+    """`value` for each group: one for all, or a list; each as check(name, value) gives it."""
+    groups = len(groups_of(optimizer))
+    values = [check(name, item) for item in (value if isinstance(value, (list, tuple)) else [value] * groups)]
+    if len(values) != groups:
+        raise ValueError(f"{name} must have one value for each of the {groups} groups, got {len(values)}")
     return values
-
-
-def at_least_one(name, value):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} must be an int >= 1, got {value!r}")
-    return int(value)
 
 
 class LambdaLR(LRScheduler):
@@ -122,11 +135,17 @@ class LambdaLR(LRScheduler):
 
     def __init__(self, optimizer, lr_lambda, option="lr"):
         self.lr_lambda = lr_lambda
-        self.functions = per_group("lr_lambda", lr_lambda, optimizer)
+        self.functions = per_group("lr_lambda", lr_lambda, optimizer, _function)
         super().__init__(optimizer, option)
 
     def options(self, step):
         return [{self.option: base * _each(f, step)} for base, f in zip(self.base_lrs, self.functions)]
+
+
+def _function(name, value):
+    if not callable(value):
+        raise TypeError(f"{name} must be a function, or a list with one for each group, got {value!r}")
+    return value
 
 
 def _each(function, step):
@@ -147,18 +166,25 @@ class StepLR(LRScheduler):
     """lr = initial * gamma ** floor(step / step_size)"""
 
     def __init__(self, optimizer, step_size, gamma=0.1, option="lr"):
-        self.step_size, self.gamma = at_least_one("step_size", step_size), gamma
+        self.step_size, self.gamma = count("step_size", step_size), not_negative("gamma", gamma)
         super().__init__(optimizer, option)
 
     def factor(self, step):
         return self.gamma ** (step // self.step_size)
 
 
+def _steps(name, value):
+    """A list of numbers of steps."""
+    if not isinstance(value, (list, tuple, np.ndarray)):
+        raise TypeError(f"{name} must be a list of ints >= 0, got {value!r}")
+    return [count(f"each of {name}", step, 0) for step in value]
+
+
 class MultiStepLR(LRScheduler):
     """lr = initial * gamma ** (number of milestones <= step)"""
 
     def __init__(self, optimizer, milestones, gamma=0.1, option="lr"):
-        self.milestones, self.gamma = sorted(milestones), gamma
+        self.milestones, self.gamma = sorted(_steps("milestones", milestones)), not_negative("gamma", gamma)
         super().__init__(optimizer, option)
 
     def factor(self, step):
@@ -169,7 +195,7 @@ class ExponentialLR(LRScheduler):
     """lr = initial * gamma ** step"""
 
     def __init__(self, optimizer, gamma, option="lr"):
-        self.gamma = gamma
+        self.gamma = not_negative("gamma", gamma)
         super().__init__(optimizer, option)
 
     def factor(self, step):
@@ -180,7 +206,7 @@ class InverseScalingLR(LRScheduler):
     """lr = initial / (step + 1) ** power: scikit-learn's "invscaling" """
 
     def __init__(self, optimizer, power=0.5, option="lr"):
-        self.power = power
+        self.power = number("power", power)
         super().__init__(optimizer, option)
 
     def factor(self, step):
@@ -191,7 +217,7 @@ class ConstantLR(LRScheduler):
     """lr = initial * factor for the first total_iters steps, then initial"""
 
     def __init__(self, optimizer, factor=1.0 / 3, total_iters=5, option="lr"):
-        self.multiplier, self.total_iters = factor, total_iters
+        self.multiplier, self.total_iters = number("factor", factor, 0, 1), count("total_iters", total_iters, 0)
         super().__init__(optimizer, option)
 
     def factor(self, step):
@@ -202,20 +228,20 @@ class LinearLR(LRScheduler):
     """lr = initial * (start_factor + (end_factor - start_factor) min(step, total_iters) / total_iters): a linear warm-up"""
 
     def __init__(self, optimizer, start_factor=1.0 / 3, end_factor=1.0, total_iters=5, option="lr"):
-        if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
-            raise ValueError(f"start_factor must be in (0, 1] and end_factor in [0, 1], got {start_factor!r} and {end_factor!r}")
-        self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, at_least_one("total_iters", total_iters)
+        self.start_factor, self.end_factor = number("start_factor", start_factor, above=0, high=1), number("end_factor", end_factor, 0, 1)
+        self.total_iters = count("total_iters", total_iters)
         super().__init__(optimizer, option)
 
     def factor(self, step):
-        return self.start_factor + (self.end_factor - self.start_factor) * np.minimum(step, self.total_iters) / self.total_iters
+        done = np.minimum(step, self.total_iters) / self.total_iters
+        return self.start_factor * (1 - done) + self.end_factor * done  # exact at both ends: never below 0
 
 
 class PolynomialLR(LRScheduler):
     """lr = initial * (1 - min(step, total_iters) / total_iters) ** power"""
 
     def __init__(self, optimizer, total_iters=5, power=1.0, option="lr"):
-        self.total_iters, self.power = at_least_one("total_iters", total_iters), power
+        self.total_iters, self.power = count("total_iters", total_iters), not_negative("power", power)
         super().__init__(optimizer, option)
 
     def factor(self, step):
@@ -226,7 +252,7 @@ class CosineAnnealingLR(LRScheduler):
     """lr = eta_min + (initial - eta_min) (1 + cos(pi step / T_max)) / 2. Loshchilov and Hutter 2017, arXiv:1608.03983"""
 
     def __init__(self, optimizer, T_max, eta_min=0.0, option="lr"):
-        self.T_max, self.eta_min = at_least_one("T_max", T_max), eta_min
+        self.T_max, self.eta_min = count("T_max", T_max), not_negative("eta_min", eta_min)
         super().__init__(optimizer, option)
 
     def values(self, step, base):
@@ -237,7 +263,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     """Cosine annealing begun anew after T_0 steps, then after T_0 T_mult, T_0 T_mult², ... Loshchilov and Hutter 2017"""
 
     def __init__(self, optimizer, T_0, T_mult=1, eta_min=0.0, option="lr"):
-        self.T_0, self.T_mult, self.eta_min = at_least_one("T_0", T_0), at_least_one("T_mult", T_mult), eta_min
+        self.T_0, self.T_mult, self.eta_min = count("T_0", T_0), count("T_mult", T_mult), not_negative("eta_min", eta_min)
         super().__init__(optimizer, option)
 
     def values(self, step, base):
@@ -256,14 +282,14 @@ class _Cycles(LRScheduler):
     """Schedules that move momentum (beta1 where the optimizer has betas) against the learning rate."""
 
     def _momentum(self, cycle_momentum, base_momentum, max_momentum):
-        self.moved = None
+        self.moved, self.cycle_momentum = None, flag("cycle_momentum", cycle_momentum)
+        self.low = per_group("base_momentum", base_momentum, self.optimizer)
+        self.high = per_group("max_momentum", max_momentum, self.optimizer)
         if cycle_momentum:
             names = self.optimizer.defaults
             if "momentum" not in names and "betas" not in names:
                 raise ValueError(f"cycle_momentum=True needs an optimizer with momentum or betas, got {type(self.optimizer).__name__}")
             self.moved = "beta1" if "betas" in names else "momentum"
-            self.low = per_group("base_momentum", base_momentum, self.optimizer)
-            self.high = per_group("max_momentum", max_momentum, self.optimizer)
 
 
 class OneCycleLR(_Cycles):
@@ -278,14 +304,12 @@ class OneCycleLR(_Cycles):
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise ValueError("OneCycleLR needs total_steps, or epochs and steps_per_epoch")
-            total_steps = at_least_one("epochs", epochs) * at_least_one("steps_per_epoch", steps_per_epoch)
-        if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}")
-        if not 0 <= pct_start <= 1:
-            raise ValueError(f"pct_start must be in 0..1, got {pct_start!r}")
-        self.total_steps, self.anneal_strategy = at_least_one("total_steps", total_steps), anneal_strategy
-        self.optimizer, self.max_lrs, self.div_factor = optimizer, per_group("max_lr", max_lr, optimizer), div_factor
-        self.final_div_factor, up = final_div_factor, pct_start * total_steps - 1
+            total_steps = count("epochs", epochs) * count("steps_per_epoch", steps_per_epoch)
+        self.anneal_strategy = choice("anneal_strategy", anneal_strategy, ("cos", "linear"))
+        self.pct_start, self.three_phase = number("pct_start", pct_start, 0, 1), flag("three_phase", three_phase)
+        self.total_steps, self.optimizer = count("total_steps", total_steps), optimizer
+        self.max_lrs, self.div_factor = per_group("max_lr", max_lr, optimizer), positive("div_factor", div_factor)
+        self.final_div_factor, up = positive("final_div_factor", final_div_factor), pct_start * total_steps - 1
         self.ends = [up, 2 * up, total_steps - 1.0] if three_phase else [up, total_steps - 1.0]
         self._momentum(cycle_momentum, base_momentum, max_momentum)
         super().__init__(optimizer)
@@ -320,13 +344,14 @@ class CyclicLR(_Cycles):
 
     def __init__(self, optimizer, base_lr, max_lr, step_size_up=2000, step_size_down=None, mode="triangular", gamma=1.0, scale_fn=None,
                  scale_mode="cycle", cycle_momentum=True, base_momentum=0.8, max_momentum=0.9):
-        if scale_fn is None and mode not in ("triangular", "triangular2", "exp_range"):
-            raise ValueError(f"mode must be 'triangular', 'triangular2' or 'exp_range', got {mode!r}")
+        if scale_fn is None:
+            choice("mode", mode, ("triangular", "triangular2", "exp_range"))
         self.optimizer, self.low_lrs = optimizer, per_group("base_lr", base_lr, optimizer)
-        self.max_lrs, self.mode, self.gamma = per_group("max_lr", max_lr, optimizer), mode, gamma
-        self.scale_fn, self.scale_mode = scale_fn, scale_mode
-        self.up = float(step_size_up)
-        self.size = self.up + float(step_size_up if step_size_down is None else step_size_down)
+        self.max_lrs, self.mode, self.gamma = per_group("max_lr", max_lr, optimizer), mode, not_negative("gamma", gamma)
+        self.scale_fn, self.scale_mode = scale_fn, choice("scale_mode", scale_mode, ("cycle", "iterations"))
+        self.up = number("step_size_up", step_size_up, above=0)
+        self.down = self.up if step_size_down is None else number("step_size_down", step_size_down, above=0)
+        self.size = self.up + self.down
         self._momentum(cycle_momentum, base_momentum, max_momentum)
         super().__init__(optimizer)
 
@@ -348,14 +373,29 @@ class CyclicLR(_Cycles):
         return found
 
 
-class SequentialLR(LRScheduler):
+class _Composed(LRScheduler):
+    """A schedule of schedules, whose initial values belong to its state."""
+
+    def state_dict(self):
+        return {**super().state_dict(), "schedulers": [scheduler.state_dict() for scheduler in self.schedulers]}
+
+    def _restore(self, state):
+        if len(state["schedulers"]) != len(self.schedulers):
+            raise ValueError(f"state_dict: schedulers must be {len(self.schedulers)}, got {len(state['schedulers'])}")
+        for scheduler, held in zip(self.schedulers, state["schedulers"]):
+            entries("state_dict: one of the schedulers", held, scheduler.state_dict())
+            scheduler._restore(held)
+        super()._restore(state)
+
+
+class SequentialLR(_Composed):
     """schedulers[0] until milestones[0] steps, then schedulers[1] from its beginning, and so on"""
 
     def __init__(self, optimizer, schedulers, milestones):
         _composed(optimizer, schedulers)
-        if len(milestones) != len(schedulers) - 1:
-            raise ValueError(f"milestones must be one fewer than the {len(schedulers)} schedulers, got {len(milestones)}")
-        self.schedulers, self.milestones = list(schedulers), list(milestones)
+        self.schedulers, self.milestones = list(schedulers), _steps("milestones", milestones)
+        if len(milestones) != len(schedulers) - 1 or self.milestones != sorted(milestones):
+            raise ValueError(f"milestones must be one fewer than the {len(schedulers)} schedulers, and rise, got {milestones!r}")
         super().__init__(optimizer)
 
     def options(self, step):
@@ -365,12 +405,12 @@ class SequentialLR(LRScheduler):
         return self.schedulers[index].options(step - (self.milestones[index - 1] if index else 0))
 
 
-class ChainedScheduler(LRScheduler):
+class ChainedScheduler(_Composed):
     """All schedulers at once: the initial value times the product of what each would multiply it with"""
 
     def __init__(self, schedulers, optimizer=None):
-        optimizer = schedulers[0].optimizer if optimizer is None and schedulers else optimizer
         _composed(optimizer, schedulers)
+        optimizer = schedulers[0].optimizer
         self.schedulers = list(schedulers)
         super().__init__(optimizer)
 
@@ -390,12 +430,12 @@ def _stacked(rows):
 
 
 def _composed(optimizer, schedulers):
-    if not schedulers:
-        raise ValueError("schedulers must hold at least one schedule, got none")
+    if not isinstance(schedulers, (list, tuple)) or not schedulers:
+        raise ValueError(f"schedulers must be a list of at least one schedule, got {schedulers!r}")
     for scheduler in schedulers:
         if not isinstance(scheduler, LRScheduler) or not scheduler.ahead:
             raise TypeError(f"schedulers must be schedules that need no metric, got {type(scheduler).__name__}")
-        if scheduler.optimizer is not optimizer:
+        if scheduler.optimizer is not (schedulers[0].optimizer if optimizer is None else optimizer):
             raise ValueError(f"schedulers must all belong to the given optimizer, {type(scheduler).__name__} does not")
 
 
@@ -409,12 +449,10 @@ class ReduceLROnPlateau(LRScheduler):
 
     def __init__(self, optimizer, mode="min", factor=0.1, patience=10, threshold=1e-4, threshold_mode="rel", cooldown=0, min_lr=0.0,
                  eps=1e-8, monitor=None, option="lr"):
-        if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
-            raise ValueError(f"mode must be 'min' or 'max' and threshold_mode 'rel' or 'abs', got {mode!r} and {threshold_mode!r}")
-        if not 0 <= factor < 1:
-            raise ValueError(f"factor must be >= 0 and < 1, got {factor!r}")
-        self.mode, self.multiplier, self.patience, self.threshold, self.threshold_mode = mode, factor, patience, threshold, threshold_mode
-        self.cooldown, self.min_lrs, self.eps, self.monitor = cooldown, per_group("min_lr", min_lr, optimizer), eps, monitor
+        self.mode, self.threshold_mode = choice("mode", mode, ("min", "max")), choice("threshold_mode", threshold_mode, ("rel", "abs"))
+        self.multiplier, self.threshold = number("factor", factor, low=0, below=1), number("threshold", threshold)
+        self.patience, self.cooldown = count("patience", patience, 0), count("cooldown", cooldown, 0)
+        self.min_lrs, self.eps, self.monitor = per_group("min_lr", min_lr, optimizer), not_negative("eps", eps), monitor
         self.best, self.num_bad_epochs, self.cooldown_counter = math.inf if mode == "min" else -math.inf, 0, 0
         super().__init__(optimizer, option)
 
@@ -446,7 +484,7 @@ class ReduceLROnPlateau(LRScheduler):
     def state_dict(self):
         return {**super().state_dict(), "best": self.best, "num_bad_epochs": self.num_bad_epochs, "cooldown_counter": self.cooldown_counter}
 
-    def load_state_dict(self, state):
-        super().load_state_dict(state)
+    def _restore(self, state):
+        super()._restore(state)
         self.best, self.num_bad_epochs = float(state["best"]), int(state["num_bad_epochs"])
         self.cooldown_counter = int(state["cooldown_counter"])

@@ -5,6 +5,7 @@ import numpy as np
 
 from ... import kernels
 from ...kernels import record as R
+from ..checks import entries, flag, not_negative, number
 from ..parameter import Parameter
 from ..recorder import Buffer, Slot
 from ..store import Store, write_time
@@ -72,6 +73,9 @@ class Optimizer:
             self.store.segment(f"{self._id}/{s}", p)[...] = values
 
     def _add(self, group):
+        if not isinstance(group, dict) or "params" not in group:
+            got = ", ".join(group) or "none" if isinstance(group, dict) else type(group).__name__
+            raise ValueError(f"params must hold parameters, or groups {{'params': [...], option: value}}, got a group of {got}")
         unknown = set(group) - set(self.defaults) - {"params"}
         if unknown:
             raise TypeError(f"{type(self).__name__} has no option {', '.join(sorted(unknown))}")
@@ -83,14 +87,20 @@ class Optimizer:
                 raise ValueError("params: a parameter stands in two groups")
         if len(set(map(id, group["params"]))) < len(group["params"]):
             raise ValueError("params: a parameter stands twice in a group")
-        at_least("l1_decay", group["l1_decay"], 0)
+        self._check(group)
+        self.param_groups.append({name: tuple(value) if isinstance(value, list) and name != "params" else value
+                                  for name, value in group.items()})
+
+    def _check(self, group):
+        """Raise TypeError or ValueError for options that are none: of a new group, and of one whose options were changed."""
+        flag("maximize", group["maximize"])
+        not_negative("l1_decay", group["l1_decay"])
         if group["max_norm"] is not None:
-            at_least("max_norm", group["max_norm"], 0)
+            number("max_norm", group["max_norm"], low=0, infinite=True)
         self.check(group)
-        self.param_groups.append(group)
 
     def check(self, group):
-        """Raise ValueError for options out of their range."""
+        """_check() for the options of a subclass."""
 
     def scalars(self, group, t):
         """The kernel's scalars by name for step t = 1, 2, ... (a float array: values may be arrays like it)."""
@@ -155,6 +165,8 @@ class Optimizer:
         """The kernel's scalars for step t, from a table of the next AHEAD steps that holds while the options stay."""
         first, options, table = self._ahead.get(index, (0, None, ()))
         if not 0 <= t - first < len(table) or group != options:
+            if group != options:
+                self._check(group)
             steps = np.arange(t, t + AHEAD, dtype=np.float64)
             columns = [v.tolist() if isinstance(v, np.ndarray) and v.ndim else [v] * AHEAD for v in self._scalars(group, steps).values()]
             if self.constrains:
@@ -210,11 +222,15 @@ class Optimizer:
         Numbers of layers are read each time: they stand in no options that could be compared.
         """
         if ahead or self.layers:
+            for group in self.param_groups if ahead else ():
+                self._check(group)
             self._write(table, columns, done, ahead)
             return
         steps = len(table)
         held_columns, options, places, first, rows = self._rows or (None, None, None, 0, ())
         same = held_columns is columns and self.param_groups == options
+        for group in () if same else self.param_groups:
+            self._check(group)
         if not (same and first <= done and done + steps <= first + len(rows)):
             rows = np.zeros((max(steps, min(2 * len(rows), MOST_ROWS)) if same else steps, table.shape[1]))
             self._write(rows, columns, done)
@@ -270,18 +286,34 @@ class Optimizer:
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state):
-        """Take over what state_dict() gave; raises ValueError when the groups differ."""
+        """Take over what state_dict() gave; raises ValueError where it does not fit, and then nothing has changed."""
+        entries("state_dict", state, ("state", "param_groups"))
+        for saved in state["param_groups"]:
+            entries("state_dict: a group", saved, ("params",))
         if [len(g["params"]) for g in state["param_groups"]] != [len(g["params"]) for g in self.param_groups]:
             raise ValueError("state_dict has other parameter groups than this optimizer")
-        for group, saved in zip(self.param_groups, state["param_groups"]):
-            group.update({k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k != "params"})
+        groups = [{**group, **{k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k != "params"}}
+                  for group, saved in zip(self.param_groups, state["param_groups"])]
+        steps, held = {}, []
         for i, p in enumerate(self.steps):
-            held = state["state"].get(i, state["state"].get(str(i)))
-            if held is None:
+            found = state["state"].get(i, state["state"].get(str(i)))
+            if found is None:
                 continue
-            self.steps[p] = int(held["step"])
-            for s in self.states_of(p):
-                self.home().segment(f"{self._id}/{s}", p)[...] = np.asarray(held[s]).reshape(-1)
+            names = self.uses(groups[self._group_of(p)[0]])
+            entries(f"state_dict: the state of parameter {i}", found, ("step", *names))
+            steps[p] = int(found["step"])
+            for s in names:
+                array = np.asarray(found[s])
+                if array.shape != p.shape:
+                    raise ValueError(f"state_dict: {s} of parameter {i} must have shape {p.shape}, got {array.shape}")
+                held.append((s, p, array.reshape(-1)))
+        for group in groups:
+            self._check(group)
+        for group, loaded in zip(self.param_groups, groups):
+            group.update(loaded)
+        self.steps.update(steps)
+        for s, p, array in held:
+            self.home().segment(f"{self._id}/{s}", p)[...] = array
 
     def __repr__(self):
         options = ", ".join(f"{k}={v}" for k, v in self.param_groups[0].items() if k != "params")
@@ -291,20 +323,3 @@ class Optimizer:
 def _copied(group):
     """A copy of a group's options; None, which equals nothing, where one may change without being set."""
     return dict(group) if all(isinstance(v, _CONSTANTS) for k, v in group.items() if k != "params") else None
-
-
-def at_least(name, value, low, below=None):
-    """Check an option: a number >= low, and < below where given."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not value >= low or (below is not None and not value < below):
-        raise ValueError(f"{name} must be >= {low}{'' if below is None else f' and < {below}'}, got {value!r}")
-
-
-def two(name, value, low=0, below=None):
-    """Check an option of two numbers; returns them as a tuple."""
-    if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise ValueError(f"{name} must be two numbers, got {value!r}")
-    for number in value:
-        at_least(name, number, low, below)
-    return tuple(value)

@@ -1,7 +1,8 @@
 """The user's own optimizers: plain Python on scalars, compiled by Numba and run by the engine like any update."""
 from types import SimpleNamespace
 
-from .optimizer import Optimizer, at_least
+from ..checks import not_negative
+from .optimizer import Optimizer
 
 MOST_STATES = 4
 """Vectors of its own that an update may keep beside a parameter."""
@@ -26,7 +27,7 @@ class OwnOptimizer(Optimizer):
         self._dtype = self.store.dtype
 
     def check(self, group):
-        at_least("lr", group["lr"], 0)
+        not_negative("lr", group["lr"])
         if group["l1_decay"] or group["maximize"]:
             raise ValueError(f"{self.own.name} decides itself how a weight changes: l1_decay and maximize are not for it")
         for name in self.own.defaults:

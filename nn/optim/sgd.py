@@ -1,7 +1,8 @@
 """Stochastic gradient descent."""
 import numpy as np
 
-from .optimizer import Optimizer, at_least
+from ..checks import flag, not_negative, number
+from .optimizer import Optimizer
 
 
 class SGD(Optimizer):
@@ -19,7 +20,9 @@ class SGD(Optimizer):
 
     def check(self, group):
         for name in ("lr", "momentum", "weight_decay"):
-            at_least(name, group[name], 0)
+            not_negative(name, group[name])
+        number("dampening", group["dampening"])
+        flag("nesterov", group["nesterov"])
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("nesterov needs momentum > 0 and dampening = 0")
 

@@ -100,7 +100,7 @@ def test_negative_limits_of_gradients_are_refused():
     p = nn.Linear(2, 1).weight
     p.grad = np.ones((1, 2))
     for clip, name in ((nn.utils.clip_grad_norm_, "max_norm"), (nn.utils.clip_grad_value_, "clip_value")):
-        with pytest.raises(ValueError, match=f"{name} must be >= 0, got -1"):
+        with pytest.raises(ValueError, match=f"{name} must be a finite number >= 0, got -1"):
             clip([p], -1)
     assert (p.grad.numpy() == 1).all()
 

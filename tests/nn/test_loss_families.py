@@ -347,7 +347,7 @@ Z = np.zeros((4, 2))
     (lambda: nn.MultiMarginLoss()(Z, [0, 1, 2, 0]), "target must hold classes 0..1, got 2"),
     (lambda: nn.MultiMarginLoss(weight=[1, 2, 3])(Z, [0, 1, 1, 0]), r"weight must have shape \(C,\) = \(2,\), got \(3,\)"),
     (lambda: nn.FocalLoss(gamma=-1), "gamma must be a finite number >= 0, got -1"),
-    (lambda: nn.BinaryFocalLoss(alpha=2), "alpha must lie in 0..1 or be None, got 2"),
+    (lambda: nn.BinaryFocalLoss(alpha=2), "alpha must lie in 0..1, got 2"),
     (lambda: nn.KLDivLoss()(Z, Z - 1), "target must be >= 0, got -1"),
     (lambda: nn.L1Loss("batchmean"), "reduction must be 'mean' or 'sum', got 'batchmean'"),
     (lambda: nn.CrossEntropyLoss(ignore_index=0.5), "ignore_index must be an int, got 0.5"),

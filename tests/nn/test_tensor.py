@@ -174,7 +174,7 @@ def test_a_second_backward_is_an_error():
     (lambda x: (x * 2).requires_grad_(False), RuntimeError, r"use detach\(\)"),
     (lambda x: f"{x:.2f}", ValueError, "size 1"),
     (lambda x: F.cat([x, x]), ValueError, r"concatenate needs inputs of shape \(N, width\) with one N, got \(2,\), \(2,\)"),
-    (lambda x: F.leaky_relu(x, -1), ValueError, "negative_slope must be >= 0, got -1"),
+    (lambda x: F.leaky_relu(x, -1), ValueError, "negative_slope must be a finite number >= 0, got -1"),
     (lambda x: F.dropout(x, 1.5), ValueError, r"p must lie in 0..1, got 1.5"),
     (lambda x: nn.Linear(3, 2)(x), ValueError, r"input must have shape \(..., in_features\) = \(..., 3\), got \(2,\)"),
     (lambda x: nn.Linear(3, 2)(np.ones((4, 2))), ValueError, r"input must have shape \(N, in_features\) = \(N, 3\), got \(4, 2\)"),

@@ -205,7 +205,7 @@ LIES = [
     (put("loss.config.weight", [1, "2"]), r"loss.config.weight\[1\] must be number"),
     (put("optimizer.name", "os.system"), "unknown optimizer 'os.system'"),
     (put("optimizer.groups", []), "at least one parameter"),
-    (put("optimizer.groups.0.lr", -1), "lr must be >= 0"), (put("optimizer.groups.0.lr", "big"), "TypeError"),
+    (put("optimizer.groups.0.lr", -1), "lr must be a finite number >= 0"), (put("optimizer.groups.0.lr", "big"), "TypeError"),
     (put("optimizer.groups.0.lr", 10**400), "must be"), (put("optimizer.groups.0.betas", [0.9]), "betas must be two numbers"),
     (put("optimizer.groups.0.params", ["0.weight", "nowhere"]), "nowhere"), (drop("optimizer.groups.0.eps"), "for each group"),
     (put("optimizer.groups.0.params", ["0.weight"]), "steps for its params"),
