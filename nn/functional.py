@@ -209,20 +209,23 @@ def mse_loss(input, target, reduction="mean", weight=None):
     return MSELoss(reduction)(input, target, weight)
 
 
-def cross_entropy(input, target, class_weight=None, label_smoothing=0.0, from_logits=True, reduction="mean", weight=None,
-                  ignore_index=-100):
-    """Cross-entropy of logits or probabilities (N, C) against classes (N,) or probabilities (N, C); weight (N,): row weights"""
-    return CrossEntropyLoss(from_logits, label_smoothing, class_weight, reduction, ignore_index)(input, target, weight)
+def cross_entropy(input, target, weight=None, label_smoothing=0.0, from_logits=True, reduction="mean", ignore_index=-100,
+                  sample_weight=None):
+    """Cross-entropy of logits or probabilities (N, C) against classes (N,) or probabilities (N, C)
+
+    weight (C,): class weights; sample_weight (N,): row weights.
+    """
+    return CrossEntropyLoss(from_logits, label_smoothing, weight, reduction, ignore_index)(input, target, sample_weight)
 
 
-def binary_cross_entropy(input, target, reduction="mean", weight=None):
-    """Binary cross-entropy of probabilities; weight (N,): row weights"""
-    return BCELoss(reduction)(input, target, weight)
+def binary_cross_entropy(input, target, reduction="mean", sample_weight=None):
+    """Binary cross-entropy of probabilities; sample_weight (N,): row weights"""
+    return BCELoss(reduction)(input, target, sample_weight)
 
 
-def binary_cross_entropy_with_logits(input, target, reduction="mean", weight=None, pos_weight=None):
-    """Binary cross-entropy of logits; weight (N,): row weights; pos_weight (O,) or a number: how much more a positive counts"""
-    return BCEWithLogitsLoss(reduction, pos_weight)(input, target, weight)
+def binary_cross_entropy_with_logits(input, target, reduction="mean", pos_weight=None, sample_weight=None):
+    """Binary cross-entropy of logits; pos_weight (O,) or a number: how much more a positive counts; sample_weight (N,): row weights"""
+    return BCEWithLogitsLoss(reduction, pos_weight)(input, target, sample_weight)
 
 
 def _method(function, swapped=False):

@@ -231,7 +231,7 @@ def test_eager_losses_are_the_history():
     vv.kernels.permutation(order, 3, 0)
     for start in range(0, ROWS, BATCH):
         part = order[start:start + BATCH]
-        value = F.cross_entropy(model(X[part]), y[part], weight=w[part])
+        value = F.cross_entropy(model(X[part]), y[part], sample_weight=w[part])
         optimizer.zero_grad()
         value.backward()
         optimizer.step()

@@ -50,12 +50,22 @@ def test_functions_equal_modules():
     for a, b in [
             (F.mse_loss(z, share, "sum", w), nn.MSELoss("sum")(z, share, w)),
             (F.cross_entropy(z, labels, [1, 2, 3], reduction="sum"), nn.CrossEntropyLoss(weight=[1, 2, 3], reduction="sum")(z, labels)),
-            (F.cross_entropy(z, labels, label_smoothing=0.2, weight=w), nn.CrossEntropyLoss(label_smoothing=0.2)(z, labels, w)),
+            (F.cross_entropy(z, labels, label_smoothing=0.2, sample_weight=w), nn.CrossEntropyLoss(label_smoothing=0.2)(z, labels, w)),
+            (F.cross_entropy(z, labels, weight=[1, 2, 3], sample_weight=w), nn.CrossEntropyLoss(weight=[1, 2, 3])(z, labels, w)),
+            (F.multi_margin_loss(z, labels, weight=[1, 2, 3]), nn.MultiMarginLoss(weight=[1, 2, 3])(z, labels)),
             (F.cross_entropy(p, labels, from_logits=False), nn.CrossEntropyLoss(from_logits=False)(p, labels)),
             (F.binary_cross_entropy(p, share), nn.BCELoss()(p, share)),
-            (F.binary_cross_entropy_with_logits(z, share, weight=w), nn.BCEWithLogitsLoss()(z, share, w))]:
+            (F.binary_cross_entropy_with_logits(z, share, sample_weight=w), nn.BCEWithLogitsLoss()(z, share, w))]:
         assert a.item() == b.item()
     assert np.isclose(F.cross_entropy(z, labels).item(), F.cross_entropy(p, labels, from_logits=False).item(), rtol=1e-12)
+
+
+def test_weight_of_a_function_is_pytorchs():
+    """Class weights also where there are as many rows as classes: sum of weight[t] l / sum of weight[t]."""
+    z, t, weight = np.array([[1.0, 0, 2], [0, 3, 1], [2, 2, 0]]), np.array([2, 0, 0]), np.array([1.0, 5, 3])
+    rows = np.log(np.exp(z).sum(axis=1)) - z[np.arange(3), t]
+    assert F.cross_entropy(z, t, weight=weight).item() == pytest.approx((weight[t] * rows).sum() / weight[t].sum(), rel=1e-12)
+    assert F.cross_entropy(z, t, sample_weight=weight).item() == pytest.approx((weight * rows).sum() / weight.sum(), rel=1e-12)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
