@@ -28,15 +28,24 @@ class _Moments(Optimizer):
 class Adam(_Moments):
     """m = beta1 m + (1 - beta1) g ;  v = beta2 v + (1 - beta2) g² ;  p -= lr m' / (sqrt(v') + eps)   (kernels.reference.adam_update)
 
-    m' = m / (1 - beta1^t), v' = v / (1 - beta2^t). weight_decay is added to the gradient (L2). amsgrad: the largest v so far in place
-    of v. Kingma and Ba 2015; AMSGrad: Reddi et al. 2018.
+    m' = m / (1 - beta1^t), v' = v / (1 - beta2^t). weight_decay is added to the gradient (L2); decoupled_weight_decay, for all groups
+    alike and from the beginning: as in AdamW. amsgrad: the largest v so far in place of v. Kingma and Ba 2015; AMSGrad: Reddi et al. 2018.
     """
 
     kernel = "adam_update"
     states = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, **shared):
-        super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad), **shared)
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, decoupled_weight_decay=False,
+                 **shared):
+        super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
+                                      decoupled_weight_decay=decoupled_weight_decay), **shared)
+
+    def check(self, group):
+        super().check(group)
+        kernel = "adamw_update" if group["decoupled_weight_decay"] else "adam_update"
+        if self.param_groups and kernel != self.kernel:
+            raise ValueError("decoupled_weight_decay must be the same in all groups, and stay")
+        self.kernel = kernel
 
     def uses(self, group):
         return self.states if group["amsgrad"] else self.states[:2]
@@ -50,10 +59,8 @@ class Adam(_Moments):
 class AdamW(Adam):
     """Adam with decoupled weight decay: p *= 1 - lr weight_decay before the update. Loshchilov and Hutter 2019"""
 
-    kernel = "adamw_update"
-
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, **shared):
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **shared)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, decoupled_weight_decay=True, **shared)
 
 
 class Adamax(_Moments):

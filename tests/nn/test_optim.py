@@ -217,8 +217,8 @@ def test_bad_options_name_the_argument(make, error, says):
 
 
 def test_repr_tells_the_options():
-    assert repr(optim.Adam(P, lr=0.5)) == ("Adam(lr=0.5, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, "
-                                                 "amsgrad=False, maximize=False, l1_decay=0.0, max_norm=None)")
+    assert repr(optim.Adam(P, lr=0.5)) == ("Adam(lr=0.5, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, amsgrad=False, "
+                                                 "decoupled_weight_decay=False, maximize=False, l1_decay=0.0, max_norm=None)")
 
 
 # --- schedules

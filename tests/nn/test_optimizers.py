@@ -74,6 +74,26 @@ def test_a_saved_run_goes_on(name, tmp_path):
     assert optimizer.state_dict()["state"][0].keys() == first.optimizer.state_dict()["state"][0].keys()
 
 
+def test_adam_with_decoupled_decay_is_adamw(tmp_path):
+    """By hand, in a plan, and after it was in a file."""
+    found = []
+    for make in (optim.AdamW, lambda groups, **o: optim.Adam(groups, decoupled_weight_decay=True, **o)):
+        vv.manual_seed(3)
+        model = nn.Sequential(nn.Linear(5, 33), nn.Tanh(), nn.Linear(33, 3))
+        trainer = vv.Trainer(model, nn.MSELoss(), make(model.parameters(), weight_decay=0.05), seed=0)
+        trainer.fit(X, T, epochs=1, verbose=0)
+        trainer.save(tmp_path / "a.vivace")
+        trainer = vv.load(tmp_path / "a.vivace")
+        trainer.fit(X, T, epochs=1, verbose=0)
+        F.mse_loss(trainer.model(X), T).backward()
+        trainer.optimizer.step()
+        found.append(bits(trainer.model))
+    assert found[0] == found[1]
+    with pytest.raises(ValueError, match="decoupled_weight_decay must be the same in all groups, and stay"):
+        trainer.optimizer.param_groups[0]["decoupled_weight_decay"] = False
+        trainer.optimizer.step()
+
+
 @pytest.mark.parametrize("options", [{}, {"lr": 0.01, "betas": (0.5, 0.9)}, {"weight_decay": 0.3}, {"lr": 0.02, "maximize": True}])
 def test_lion_is_algorithm_2_of_its_paper(options):
     lr, (beta1, beta2), decay = options.get("lr", 1e-4), options.get("betas", (0.9, 0.99)), options.get("weight_decay", 0.0)

@@ -367,7 +367,8 @@ MADE_AGAIN = {"metrics", "book", "widths"}  # from what is saved
 OF_A_FIT = {"last_run", "stop_training", "stop_reason", "watchers", "_plans", "_traces", "spare", "last_epoch",
             "_train_plan", "_order", "_lock", "_seconds", "_door", "_team", "statistics", "sample", "course"}
 OPTIMIZER = {"param_groups", "steps", "store", "_id", "defaults", "initial_options", "_views", "_ahead", "_rows",  # its states: the store
-             "layers"}  # what schedules move: they enter it themselves
+             "layers",  # what schedules move: they enter it themselves
+             "kernel"}  # Adam's follows from its groups
 LINEAR = {"_parameters", "_buffers", "_modules", "training", "forwards", "in_features", "out_features", "weight", "bias"}
 
 
