@@ -155,6 +155,11 @@ def power(a, exponent):
     return apply(ops.Power(exponent), as_tensor(a))
 
 
+def exponential(base, x):
+    """base ** x for a number base > 0, in custom loops"""
+    return apply(eager_ops.Exponential(positive("base", base)), _real(x))
+
+
 def matmul(a, b):
     """The product of two matrices"""
     dtype = next(t.dtype for t in (a, b) if isinstance(t, Tensor))
@@ -237,7 +242,7 @@ def _method(function, swapped=False):
 for _name, _function in {"add": add, "sub": subtract, "mul": multiply, "truediv": divide, "matmul": matmul}.items():
     setattr(Tensor, f"__{_name}__", _method(_function))
     setattr(Tensor, f"__r{_name}__", _method(_function, swapped=True))
-Tensor.__pow__ = _method(power)
+Tensor.__pow__, Tensor.__rpow__ = _method(power), _method(exponential, swapped=True)
 Tensor.__neg__ = lambda self: multiply(self, -1.0)
 Tensor.__getitem__ = getitem
 Tensor.reshape = lambda self, *shape: reshape(self, tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)

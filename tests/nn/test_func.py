@@ -83,7 +83,8 @@ def around(rng, shape):
 UNARY = {**{name: getattr(F, name) for name in
             ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "softmax")},
          "scale": lambda x: 1.5 - 0.7 * x, "power": lambda x: x ** 3, "square": lambda x: x ** 2, "root": lambda x: F.sigmoid(x) ** 0.5,
-         "power 0": lambda x: x + x ** 0, "reciprocal": lambda x: 1.0 / (F.sigmoid(x) + 0.5),
+         "power 0": lambda x: x + x ** 0, "power of a number": lambda x: 2 ** (x * F.tanh(x)),
+         "reciprocal": lambda x: 1.0 / (F.sigmoid(x) + 0.5),
          "divide": lambda x: F.tanh(x) / (x * x + 1.0),
          "subtract": lambda x: x * x - F.tanh(x), "slices": lambda x: F.cat([x[:, 1:3], x * x, x[:, 0:1]]),
          "index": lambda x: (x * x)[[0, 2, 0]], "broadcast": lambda x: x * F.tanh(x[0]), "matmul": lambda x: F.tanh(x) @ F.matmul(

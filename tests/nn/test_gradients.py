@@ -57,6 +57,7 @@ CASES = {
     "scale": lambda rng, n, i: [(ops.Scale(a, b), [around(rng, (n, i))]) for a, b in ((1.0, 2.5), (-0.75, 0.0), (0.0, 1.0))],
     "power": lambda rng, n, i: [(ops.Power(2.0), [around(rng, (n, i))]), (ops.Power(-1.5), [positive(rng, (n, i))]),
                                 (ops.Power(0.0), [around(rng, (n, i))])],
+    "exponential": lambda rng, n, i: [(eager_ops.Exponential(base), [around(rng, (n, i))]) for base in (2.0, 0.3)],
     "concatenate": lambda rng, n, i: [(ops.Concatenate(), [around(rng, (n, w)) for w in (i, 1, i // 2)])],
     "slice": lambda rng, n, i: [(ops.Slice(*sorted(map(int, rng.integers(0, i + 1, 2)))), [around(rng, (n, i))])],
     "dropout": lambda rng, n, i: [(ops.Dropout(p, seed=5, place=2, step=n), [around(rng, (n, i))]) for p in (0.1, 0.5, 1.0)],
