@@ -40,7 +40,7 @@ MUTATIONS = [  # what, file, text (once in it), its replacement, tests of which 
     ("stopping counters of callbacks are not restored", "vivace/trainer.py", "watcher.load_state(found[1])", "pass",
      "test_resume.py::test_early_stopping_goes_on_counting"),
     ("a schedule is restored at its beginning", "vivace/io.py",
-     '    trainer.scheduler.load_state_dict({**trainer.scheduler.state_dict(), **d["state"]})\n', "",
+     '    trainer.scheduler.load_state_dict(_merged(trainer.scheduler.state_dict(), state))\n', "",
      "test_resume.py::test_schedules_go_on"),
     ("a step that was left is shown to schedule and callbacks", "vivace/run.py", "if not position[1] and position[0] > told:",
      "if position[0] >= told:", "test_faults.py::test_a_stop_in_the_middle_of_a_long_step"),

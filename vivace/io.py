@@ -1,12 +1,11 @@
 """Saving and loading a Trainer: the typed description of model, optimizer and all state of training. files.py has the bytes."""
 import math
-import os
 import warnings
 
 import numpy as np
 
 from . import adversarial
-from .files import FORMAT, FileError, count, number, parse, seal, seed, typed, write_whole
+from .files import FORMAT, FileError, count, number, parse, seal, seed, text_of, typed, write_whole
 from .history import History
 from .nn import activations, embedding, layers, losses, no_grad, normalisation, optim
 from .nn.buffer import Buffer
@@ -25,22 +24,31 @@ MODULES = {name: cls for room in (layers, activations, normalisation, embedding)
            if isinstance(cls, type) and cls.__module__ == room.__name__ and name[0] != "_" and cls is not layers.ModuleList}
 """Modules that a file may name; anything else is saved as its graph."""
 
-SCHEDULERS = {
-    "StepLR": {"step_size": "step_size", "gamma": "gamma"}, "MultiStepLR": {"milestones": "milestones", "gamma": "gamma"},
-    "ExponentialLR": {"gamma": "gamma"}, "InverseScalingLR": {"power": "power"},
-    "ConstantLR": {"factor": "multiplier", "total_iters": "total_iters"},
-    "LinearLR": {name: name for name in ("start_factor", "end_factor", "total_iters")},
-    "PolynomialLR": {"total_iters": "total_iters", "power": "power"}, "CosineAnnealingLR": {"T_max": "T_max", "eta_min": "eta_min"},
-    "CosineAnnealingWarmRestarts": {name: name for name in ("T_0", "T_mult", "eta_min")},
-    "ReduceLROnPlateau": {"mode": "mode", "factor": "multiplier", "patience": "patience", "threshold": "threshold",
-                          "threshold_mode": "threshold_mode", "cooldown": "cooldown", "min_lr": "min_lrs", "eps": "eps",
-                          "monitor": "monitor"},
-}
-"""Schedules that a file may hold: what their constructors take besides `option`, and the attribute that has it. Others hold functions
-or other schedules; the caller gives them to `load`."""
+def _same(*names, **others):
+    return {name: name for name in names} | others
 
-ARGUMENTS = {"option": str, "mode": str, "threshold_mode": str, "monitor": (None, str), "milestones": [count], "min_lr": [number],
-             **dict.fromkeys(("step_size", "total_iters", "T_max", "T_0", "T_mult", "patience", "cooldown"), count)}
+
+CYCLE = _same("cycle_momentum", base_momentum="low", max_momentum="high", max_lr="max_lrs")
+SCHEDULERS = {
+    "StepLR": _same("option", "step_size", "gamma"), "MultiStepLR": _same("option", "milestones", "gamma"),
+    "ExponentialLR": _same("option", "gamma"), "InverseScalingLR": _same("option", "power"),
+    "ConstantLR": _same("option", "total_iters", factor="multiplier"),
+    "LinearLR": _same("option", "start_factor", "end_factor", "total_iters"), "PolynomialLR": _same("option", "total_iters", "power"),
+    "CosineAnnealingLR": _same("option", "T_max", "eta_min"),
+    "CosineAnnealingWarmRestarts": _same("option", "T_0", "T_mult", "eta_min"),
+    "OneCycleLR": _same("total_steps", "pct_start", "anneal_strategy", "div_factor", "final_div_factor", "three_phase", **CYCLE),
+    "CyclicLR": _same("mode", "gamma", "scale_mode", base_lr="low_lrs", step_size_up="up", step_size_down="down", **CYCLE),
+    "SequentialLR": _same("milestones"), "ChainedScheduler": {},
+    "ReduceLROnPlateau": _same("option", "mode", "patience", "threshold", "threshold_mode", "cooldown", "eps", "monitor",
+                               factor="multiplier", min_lr="min_lrs"),
+}
+"""Schedules that a file may hold: what their constructors take, and the attribute that has it. Others hold functions or layers, or are
+the caller's own, who gives them to `load`."""
+
+ARGUMENTS = {**dict.fromkeys(("option", "mode", "threshold_mode", "anneal_strategy", "scale_mode"), str), "monitor": (None, str),
+             **dict.fromkeys(("three_phase", "cycle_momentum"), bool), "milestones": [count],
+             **dict.fromkeys(("min_lr", "max_lr", "base_lr", "base_momentum", "max_momentum"), [number]),
+             **dict.fromkeys(("step_size", "total_iters", "total_steps", "T_max", "T_0", "T_mult", "patience", "cooldown"), count)}
 """Types of what they take, where it is not a number."""
 
 SIZES = {"Linear": ("out_features", "in_features"), "Embedding": ("num_embeddings", "embedding_dim"),
@@ -59,7 +67,7 @@ DESCRIPTION = {
     "model": ({"module": dict, "aliases": {str: str}}, {"graphs": {"train": GRAPH, "eval": GRAPH}, "aliases": {str: str}}),
     "loss": {"name": str, "config": {str: (*SIMPLE, [number])}},
     "optimizer": {"name": str, "steps": {str: count}, "groups": [{str: (*SIMPLE, [number], [str])}]},
-    "scheduler": (None, {"name": str, "config": {str: (*SIMPLE, [number])}, "state": {str: (number, [number])}}),
+    "scheduler": (None, dict),
     "trainer": {"seed": seed, "scheduler_interval": str, "clip_grad_norm": (None, number), "clip_grad_value": (None, number),
                 "accumulate": count, "ema_decay": (None, number), "l2_penalty": (None, number), "mixup": (None, number),
                 "num_threads": (None, count), "backend": (None, str)},
@@ -69,6 +77,7 @@ DESCRIPTION = {
     "state": {"epoch": count, "step": count, "position": count, "forwards": count, "history": {str: [(number, str)]},
               "partial": (None, {"rows": count, "batch": count})},
 }
+SCHEDULE = {"name": str, "config": (None, {str: (*SIMPLE, [number])}), "state": {str: (number, [number])}}
 LEAF = {"name": str, "config": {str: SIMPLE}}
 BRANCH = {"name": str, "children": list}
 
@@ -184,16 +193,18 @@ def _adversarial(attack):
 
 
 def _scheduler(scheduler):
+    """A schedule as JSON; its config is None where it cannot be made from a file. One of several has theirs in it."""
     if scheduler is None:
         return None
-    name = type(scheduler).__name__
+    name, state = type(scheduler).__name__, scheduler.state_dict()
     takes = SCHEDULERS.get(name) if getattr(lr_scheduler, name, None) is type(scheduler) else None
-    takes = None if isinstance(scheduler.option, tuple) else takes
-    config = {} if takes is None else {"option": scheduler.option, **{key: getattr(scheduler, held) for key, held in takes.items()}}
-    state = {key: list(value) if isinstance(value, list) else value for key, value in scheduler.state_dict().items()}
+    if isinstance(scheduler.option, tuple) or getattr(scheduler, "scale_fn", None) is not None:
+        takes = None
+    parts = {"schedulers": [_scheduler(part) for part in scheduler.schedulers]} if state.pop("schedulers", None) is not None else {}
     if not math.isfinite(state.get("best", 0.0)):
         del state["best"]  # JSON has no infinity: nothing was seen yet
-    return {"name": name, "config": config, "state": state}
+    return {"name": name, "config": None if takes is None else {key: getattr(scheduler, held) for key, held in takes.items()},
+            "state": state, **parts}
 
 
 def _callback(prefix, state, tensors):
@@ -213,8 +224,8 @@ def load(path, model=None, scheduler=None, metrics=None, functions=None):
     """The Trainer that `Trainer.save` wrote to `path`.
 
     model: a Module to fill instead of the saved one (its parameters' names and shapes must agree). scheduler: f(optimizer) -> the
-    schedule, needed where the saved one is a function's (LambdaLR) or the caller's own class; it goes on where it stood. metrics:
-    instead of the saved ones; functions are not in a file. functions: what nn.activation, nn.loss and optim.optimizer gave for the
+    schedule, needed where the saved one holds a function (LambdaLR) or a layer or is a class of the caller's; it goes on where it stood.
+    metrics: instead of the saved ones; functions are not in a file. functions: what nn.activation, nn.loss and optim.optimizer gave for the
     functions that the trainer uses, in a list or by name; a warning tells where a source is not the saved one. Raises
     FileNotFoundError, FileError with the reason for a file that is truncated, changed or not a Vivace file, ValueError for arguments
     that do not fit it. No code from the file is run.
@@ -222,7 +233,7 @@ def load(path, model=None, scheduler=None, metrics=None, functions=None):
     if model is not None and not isinstance(model, Module):
         got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
         raise TypeError(f"model must be a vivace.nn.Module to fill, got {got}")
-    path = os.fspath(path)
+    path = text_of(path)
     with open(path, "rb") as f:
         raw = f.read()
     tensors, d = parse(raw, path)
@@ -391,20 +402,47 @@ def _restore_scheduler(trainer, d, make):
         if make is not None:
             raise _Misfit("scheduler is given, but the file holds none")
         return
-    if make is None and not d["config"]:
-        raise _Misfit(f"its {d['name']} holds a function or a layer, which no file does: give load(scheduler=lambda optimizer: ...)")
-    if make is None:
-        takes = _named(SCHEDULERS, "scheduler", d["name"])
-        typed(d["config"], {name: ARGUMENTS.get(name, number) for name in ("option", *takes)}, "scheduler.config")
-        make = lambda optimizer: getattr(lr_scheduler, d["name"])(optimizer, **d["config"])
-    rates = [dict(group) for group in trainer.optimizer.param_groups]
-    typed({key: d["state"].get(key) for key in ("last_epoch", "base_lrs")}, {"last_epoch": count, "base_lrs": [number]}, "scheduler.state")
-    if len(d["state"]["base_lrs"]) != len(rates):
-        raise FileError(f"scheduler.state.base_lrs must have one entry for each of the {len(rates)} groups")
-    trainer.scheduler = make(trainer.optimizer)
-    trainer.scheduler.load_state_dict({**trainer.scheduler.state_dict(), **d["state"]})
-    for group, saved in zip(trainer.optimizer.param_groups, rates):
+    optimizer = trainer.optimizer
+    rates = [dict(group) for group in optimizer.param_groups]
+    state = _schedule_state(d, len(rates))
+    trainer.scheduler = _make_scheduler(d, optimizer, "scheduler") if make is None else make(optimizer)
+    trainer.scheduler.load_state_dict(_merged(trainer.scheduler.state_dict(), state))
+    for group, saved in zip(optimizer.param_groups, rates):
         group.update(saved)  # as saved, also where someone changed it since the schedule last did
+
+
+def _schedule_state(d, groups, where="scheduler"):
+    """The state of a schedule, and of those in it, after the types of all that stands in `d` were checked."""
+    parts = d.get("schedulers")
+    typed(d, SCHEDULE if parts is None else {**SCHEDULE, "schedulers": [dict]}, where)
+    kinds = {"last_epoch": count, "base_lrs": [number]}
+    typed({key: d["state"].get(key) for key in kinds}, kinds, f"{where}.state")
+    if len(d["state"]["base_lrs"]) != groups:
+        raise FileError(f"{where}.state.base_lrs must have one entry for each of the {groups} groups")
+    inner = {} if parts is None else {"schedulers": [_schedule_state(part, groups, f"{where}.schedulers[{i}]")
+                                                     for i, part in enumerate(parts)]}
+    return {**d["state"], **inner}
+
+
+def _make_scheduler(d, optimizer, where):
+    name, config = d["name"], d["config"]
+    if not config and name != "ChainedScheduler":
+        raise _Misfit(f"its {name} holds a function or a layer, or is a class of its own, which no file holds: "
+                      "give load(scheduler=lambda optimizer: ...)")
+    takes = _named(SCHEDULERS, "scheduler", name)
+    typed(config, {key: ARGUMENTS.get(key, number) for key in takes}, f"{where}.config")
+    if ("schedulers" in d) != (name in ("SequentialLR", "ChainedScheduler")):
+        raise FileError(f"{where} must have schedulers where it is a SequentialLR or ChainedScheduler, and nowhere else")
+    parts = [_make_scheduler(part, optimizer, f"{where}.schedulers[{i}]") for i, part in enumerate(d.get("schedulers", ()))]
+    if name == "ChainedScheduler":
+        return lr_scheduler.ChainedScheduler(parts)
+    return getattr(lr_scheduler, name)(optimizer, **config, **({"schedulers": parts} if parts else {}))
+
+
+def _merged(known, state):
+    """`state` over what a new schedule has: its best value, say, which is in no file before it was seen."""
+    inner = [_merged(one, other) for one, other in zip(known.get("schedulers", ()), state.get("schedulers", ()))]
+    return {**known, **state, **({"schedulers": inner} if inner and len(inner) == len(state["schedulers"]) else {})}
 
 
 def _restore_state(trainer, d, arrays):

@@ -227,7 +227,7 @@ LIES = [
     (put("model.aliases", {"x": "nowhere"}), "nowhere"), (put("frozen", ["nowhere"]), "frozen must name parameters"),
     (put("frozen", [3]), r"frozen\[0\] must be str, got 3"), (put("training", 1), "training must be bool, got 1"),
     (put("model.module.children.0.config.dtype", "3,4"), "dtype of a Linear must be float32 or float64, got '3,4'"),
-    (put("scheduler.name", "CyclicLR"), "unknown scheduler"), (put("scheduler.config.step_size", 0), "step_size must be an int >= 1"),
+    (put("scheduler.name", "CycleLR"), "unknown scheduler"), (put("scheduler.config.step_size", 0), "step_size must be an int >= 1"),
     (put("scheduler.config.gamma", "1"), "gamma must be number"), (put("scheduler.state.base_lrs", []), "one entry for each"),
     (put("scheduler.config.more", 1), "scheduler.config must have the entries option, step_size, gamma"),
     (put("scheduler.state.last_epoch", 2**80), "last_epoch must be count"),
