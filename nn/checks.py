@@ -1,25 +1,32 @@
 """Checks of what users give as options. Each returns the value, or raises TypeError or ValueError that names the option, what was
 expected and what came."""
 import math
-import sys
 
 import numpy as np
 
 NUMBERS = int, float, np.integer, np.floating
-LARGEST = sys.float_info.max
 
 
 def real(value):
     """Whether `value` is a finite number; True and False are none."""
-    return isinstance(value, NUMBERS) and not isinstance(value, bool) and bool(abs(value) <= LARGEST)
+    return isinstance(value, NUMBERS) and not isinstance(value, bool) and math.isfinite(_float(value))
+
+
+def _float(value):
+    """`value` as a float; an int that none holds is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def number(name, value, low=None, high=None, above=None, below=None, infinite=False):
     """A number as a float, finite unless `infinite`: low <= value <= high, above < value < below, where these are given."""
     kind = type(value) is float or isinstance(value, NUMBERS) and not isinstance(value, bool)
-    if (kind and (abs(value) <= LARGEST or infinite and abs(value) == math.inf) and (low is None or value >= low)
-            and (high is None or value <= high) and (above is None or value > above) and (below is None or value < below)):
-        return float(value)
+    x = _float(value) if kind else math.nan
+    if ((math.isfinite(x) or infinite and not math.isnan(x)) and (low is None or x >= low) and (high is None or x <= high)
+            and (above is None or x > above) and (below is None or x < below)):
+        return x
     limits = ((">=", low), (">", above), ("<=", high), ("<", below))
     said = " and ".join(f"{sign} {limit}" for sign, limit in limits if limit is not None)
     what = f"be a {'' if infinite else 'finite '}number{said and ' '}{said}" if None in (low, high) else f"lie in {low}..{high}"

@@ -167,6 +167,7 @@ class LBFGS(Optimizer):
     def minimise(self, evaluate, x):
         """Up to max_iter iterations on evaluate(x) -> (value, gradient) from x (P,): (value at x, where it ended)."""
         group = self.param_groups[0]
+        self._check(group)
         f, g = evaluate(x)
         first, evaluations = f, 1
         self.value = f

@@ -48,6 +48,7 @@ class LevenbergMarquardt(Optimizer):
     def minimise(self, function, t, weight=None):
         """step() on a `function` with outputs() (N, O) and jacobian(params) (N O, P), which read the parameters where they stand."""
         group = self.param_groups[0]
+        self._check(group)
         params = [p for p in group["params"] if p.requires_grad]
         t = np.asarray(t, np.float64)
         t = t[:, None] if t.ndim == 1 else t

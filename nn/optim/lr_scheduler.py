@@ -461,8 +461,11 @@ class ReduceLROnPlateau(LRScheduler):
 
     def step(self, metrics):
         """Go on by one, with the value that should improve."""
+        try:
+            current = float(metrics)
+        except (TypeError, ValueError):
+            raise TypeError(f"metrics must be a number, got {metrics!r}") from None
         self.last_epoch += 1
-        current = float(metrics)
         self.num_bad_epochs = 0 if self._better(current) else self.num_bad_epochs + 1
         if self.num_bad_epochs == 0:
             self.best = current

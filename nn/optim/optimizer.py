@@ -286,13 +286,16 @@ class Optimizer:
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state):
-        """Take over what state_dict() gave; raises ValueError where it does not fit, and then nothing has changed."""
+        """Take over what state_dict() gave; raises ValueError where it does not fit, and then nothing has changed.
+
+        Options that this optimizer does not have, as `foreach` of PyTorch's, are left out.
+        """
         entries("state_dict", state, ("state", "param_groups"))
         for saved in state["param_groups"]:
             entries("state_dict: a group", saved, ("params",))
         if [len(g["params"]) for g in state["param_groups"]] != [len(g["params"]) for g in self.param_groups]:
             raise ValueError("state_dict has other parameter groups than this optimizer")
-        groups = [{**group, **{k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k != "params"}}
+        groups = [{**group, **{k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k in self.defaults}}
                   for group, saved in zip(self.param_groups, state["param_groups"])]
         steps, held = {}, []
         for i, p in enumerate(self.steps):

@@ -68,11 +68,13 @@ REFUSED = {
                 (lambda v: optim.SGD([v]), "params", "groups {'params': [...], option: value}", ({"lr": 1},))],
     "changed options": [(lambda v: changed("eager", lr=v), "lr", NOT_NEGATIVE, ("a", np.inf, -1)),
                         (lambda v: changed("plan", lr=v), "lr", NOT_NEGATIVE, ("a",)),
-                        (lambda v: changed("eager", optim.Adam, betas=v), "betas", "two numbers", ("a",))],
+                        (lambda v: changed("eager", optim.Adam, betas=v), "betas", "two numbers", ("a",)),
+                        (lambda v: changed("plan", optim.LBFGS, lr=v), "lr", NOT_NEGATIVE, ("a",))],
     "state": [(lambda v: sgd().load_state_dict(v), "state_dict", "entries state, param_groups", ({}, 3)),
               (lambda v: sgd().load_state_dict({"state": {}, "param_groups": [v]}), "state_dict: a group", "entries params", ({},)),
               (lambda v: s.StepLR(sgd(), 1).load_state_dict(v), "state_dict", "entries last_epoch, base_lrs", ({}, None)),
-              (lambda v: s.ReduceLROnPlateau(sgd()).load_state_dict(v), "state_dict", "best", ({"last_epoch": 0, "base_lrs": [1]},))],
+              (lambda v: s.ReduceLROnPlateau(sgd()).load_state_dict(v), "state_dict", "best", ({"last_epoch": 0, "base_lrs": [1]},)),
+              (lambda v: s.ReduceLROnPlateau(sgd()).step(v), "metrics", "must be a number", ("a", None))],
     "schedules": [(lambda v: s.StepLR(sgd(), v, 1), "step_size", "an int >= 1", ("a",)),
                   (lambda v: s.ExponentialLR(sgd(), v), "gamma", NOT_NEGATIVE, ("a", -1)),
                   (lambda v: s.MultiStepLR(sgd(), v), "milestones", "ints >= 0", ("a", 3)),
@@ -125,3 +127,5 @@ def test_what_does_not_fit_changes_nothing():
         with pytest.raises((TypeError, ValueError), match=says):
             o.load_state_dict(wrong)
     assert o.param_groups[0]["lr"] == 0.1 and o.param_groups[0]["weight_decay"] == 0 and list(o.steps.values()) == [1]
+    o.load_state_dict({"state": {}, "param_groups": [{"params": [0], "lr": 0.5, "foreach": None}]})  # PyTorch's has more
+    assert o.param_groups[0]["lr"] == 0.5 and "foreach" not in o.param_groups[0]
