@@ -406,7 +406,10 @@ def _restore_scheduler(trainer, d, make):
     rates = [dict(group) for group in optimizer.param_groups]
     state = _schedule_state(d, len(rates))
     trainer.scheduler = _make_scheduler(d, optimizer, "scheduler") if make is None else make(optimizer)
-    trainer.scheduler.load_state_dict(_merged(trainer.scheduler.state_dict(), state))
+    try:
+        trainer.scheduler.load_state_dict(_merged(trainer.scheduler.state_dict(), state))
+    except ValueError as error:
+        raise (FileError if make is None else _Misfit)(f"the schedule and its state do not fit: {error}") from error
     for group, saved in zip(optimizer.param_groups, rates):
         group.update(saved)  # as saved, also where someone changed it since the schedule last did
 

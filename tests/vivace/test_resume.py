@@ -311,6 +311,15 @@ def test_schedules_go_on(name, interval, tmp_path):
     assert equal(whole, loaded)
 
 
+def test_a_schedule_that_is_not_the_files(tmp_path):
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    vv.Trainer(model, nn.CrossEntropyLoss(), optimizer, scheduler=SCHEDULES["sequence"](optimizer)).save(tmp_path / "m.vivace")
+    with pytest.raises(ValueError, match="do not fit: state_dict: schedulers must be 1, got 2") as caught:
+        vv.load(tmp_path / "m.vivace", scheduler=lambda o: s.ChainedScheduler([s.StepLR(o, 2)]))
+    assert not isinstance(caught.value, vv.FileError)
+
+
 def test_a_schedule_for_a_file_without_one(tmp_path):
     trainer = trainer_of(network())
     trainer.save(tmp_path / "m.vivace")
