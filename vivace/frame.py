@@ -16,21 +16,31 @@ class Column(NamedTuple):
 
     number: float64, NaN where missing. boolean: float64 0 or 1, NaN where missing. date: datetime64[us] in UTC, NaT where missing.
     category: object array of str, None where missing.
+    exact: of numbers and booleans that are names of classes or categories, what they were before they were float64: an array of
+    integers, of Python numbers, or of texts as a file has them; None where `values` say it all.
     """
 
     kind: str
     values: np.ndarray
+    exact: np.ndarray = None
 
     @property
     def missing(self):
         """(N,) bool."""
         if self.kind == "category":
-            return np.fromiter((value is None for value in self.values), bool, len(self.values))
+            return np.equal(self.values, None).astype(bool)
         return np.isnat(self.values) if self.kind == "date" else np.isnan(self.values)
 
     def take(self, rows):
         """The Column of the rows given by an index or a mask."""
-        return Column(self.kind, self.values[rows])
+        return Column(self.kind, self.values[rows], None if self.exact is None else self.exact[rows])
+
+    def given(self):
+        """The values as Python objects: text, bool, int, or float where there is a fraction; None where missing."""
+        if self.exact is not None:
+            return self.exact.tolist()
+        return [None if gone else bool(value) if self.kind == "boolean" else whole(value) if self.kind == "number" else value
+                for value, gone in zip(self.values.tolist(), self.missing.tolist())]
 
 
 def columns(frame, names=None):
@@ -68,8 +78,14 @@ def require(table, names):
     """Raise ValueError unless `table` has all these columns."""
     lack = [name for name in names if name not in table]
     if lack:
-        what = f"columns {', '.join(map(repr, lack))} are" if len(lack) > 1 else f"column {lack[0]!r} is"
-        raise ValueError(f"the {what} missing: the table has {', '.join(map(repr, table)) or 'none'}")
+        what = f"columns {some(lack)} are" if len(lack) > 1 else f"column {lack[0]!r} is"
+        raise ValueError(f"the {what} missing: the table has {some(table) or 'none'}")
+
+
+def some(names, most=20):
+    """'a', 'b', ... and how many more there are: a table may have thousands of columns, a message is a line."""
+    names = list(names)
+    return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _parts(frame):
@@ -100,7 +116,7 @@ def _column(name, values):
     if kind == "b":
         return Column("boolean", array.astype(np.float64))
     if kind in "fiu":
-        return Column("number", array.astype(np.float64))
+        return Column("number", array.astype(np.float64), None if kind == "f" else array)
     if kind == "M":
         return Column("date", array.astype("datetime64[us]"))
     if kind == "m":  # a length of time, in seconds
@@ -112,6 +128,8 @@ def _array(values):
     """(NumPy array, whether its type says that it holds categories)."""
     if hasattr(values, "to_numpy") and hasattr(values, "isna"):  # pandas
         kind = values.dtype.kind
+        if kind in "iu" and not values.isna().any():
+            return values.to_numpy(dtype=np.int64 if kind == "i" else np.uint64), False
         if kind in "iuf":
             return values.to_numpy(dtype=np.float64, na_value=np.nan), False
         if kind in "mMb" and isinstance(values.dtype, np.dtype):
@@ -142,7 +160,7 @@ def _objects(name, values, categorical):
     if types <= {bool, np.bool_}:
         return Column("boolean", np.array([np.nan if value is None else float(value) for value in values], np.float64))
     if all(issubclass(t, (int, float, np.number, decimal.Decimal)) and not issubclass(t, bool) for t in types):
-        return Column("number", np.array([np.nan if value is None else float(value) for value in values], np.float64))
+        return Column("number", np.array([np.nan if value is None else _float(value) for value in values], np.float64), _wholes(values))
     if all(issubclass(t, (dt.date, np.datetime64)) for t in types):
         return Column("date", np.array([_utc(value) for value in values], "datetime64[us]"))
     if all(issubclass(t, dt.timedelta) for t in types):
@@ -151,6 +169,28 @@ def _objects(name, values, categorical):
     if odd is not None:
         raise TypeError(f"column {name!r} must hold numbers, texts, booleans or dates, got {odd.__name__}")
     return Column("category", _texts(values))
+
+
+def _float(value):
+    try:
+        return float(value)
+    except OverflowError:  # an integer of hundreds of digits; as infinity it is refused by its column and row
+        return float("inf") if value > 0 else float("-inf")
+
+
+def _wholes(values):
+    found = np.empty(len(values), object)
+    found[:] = [None if value is None else whole(value) for value in values]
+    return found
+
+
+def whole(value):
+    """A number as Python's int, or float where there is a fraction."""
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+    return int(value) if float(value).is_integer() else float(value)
 
 
 def _is_missing(value):
@@ -188,7 +228,7 @@ def as_kind(given, kind, name):
         empty = {"category": None, "date": np.datetime64("NaT", "us")}.get(kind, np.nan)
         return Column(kind, np.full(len(given.values), empty, {"category": object, "date": "datetime64[us]"}.get(kind, np.float64)))
     if kind == "category":
-        return Column(kind, _texts(_plain(given)))
+        return Column(kind, _texts(given.given() if given.kind != "date" else _days(given)))
     if kind == "number" and given.kind == "boolean":
         return Column(kind, given.values)
     if kind == "boolean" and given.kind == "number":
@@ -197,17 +237,16 @@ def as_kind(given, kind, name):
     if given.kind == "category":
         values, wrong = READ[kind](given.values)
         _refuse(name, kind, given.values, wrong)
-        return Column(kind, values)
+        return Column(kind, values, given.values)
     raise ValueError(f"column {name!r} must hold {PLURAL[kind]}, got {PLURAL[given.kind]}")
 
 
 PLURAL = {"number": "numbers", "boolean": "booleans", "date": "dates", "category": "categories"}
 
 
-def _plain(column):
-    """Python objects of a number, boolean or date column, None where missing."""
-    values = column.values.astype(bool) if column.kind == "boolean" else column.values
-    values = values.astype(object)
+def _days(column):
+    """Python's datetimes of a date column, None where missing."""
+    values = column.values.astype(object)
     values[column.missing] = None
     return values
 
@@ -220,16 +259,19 @@ def _refuse(name, kind, values, wrong):
 
 
 def numbers(texts):
-    """(float64 array, mask of the texts that are no numbers) of an object array of str and None."""
-    values = np.full(len(texts), np.nan)
+    """(float64 array, mask of the texts that are no numbers) of an object array of str and None; nan in any letters is missing."""
     wrong = np.zeros(len(texts), bool)
-    for i, item in enumerate(texts):
-        if item is not None:
+    try:
+        values = np.array([np.nan if item is None else float(item) for item in texts], np.float64)
+    except ValueError:
+        values = np.full(len(texts), np.nan)
+        for i, item in enumerate(texts):
             try:
-                values[i] = float(item)
-                wrong[i] = "_" in item or values[i] != values[i]  # float reads 1_000, and NaN would pass for missing
+                values[i] = np.nan if item is None else float(item)
             except ValueError:
                 wrong[i] = True
+    if "_" in "".join(filter(None, texts)):  # float reads 1_000
+        wrong |= np.fromiter((item is not None and "_" in item for item in texts), bool, len(texts))
     return values, wrong
 
 
@@ -240,7 +282,7 @@ def booleans(texts):
 
 
 def dates(texts):
-    """(datetime64[us] array, mask of the texts that are no ISO dates)."""
+    """(datetime64[us] array, mask of the texts that are no ISO dates); a time without a zone is UTC."""
     values = np.full(len(texts), "NaT", "datetime64[us]")
     wrong = np.zeros(len(texts), bool)
     for i, item in enumerate(texts):
@@ -248,7 +290,7 @@ def dates(texts):
             try:
                 wrong[i] = DATE.match(item) is None
                 values[i] = np.datetime64("NaT") if wrong[i] else _utc(dt.datetime.fromisoformat(item))
-            except ValueError:  # the 31st of February
+            except (ValueError, OverflowError):  # the 31st of February; the year 1 in a zone ahead of UTC
                 wrong[i] = True
     return values, wrong
 

@@ -101,7 +101,7 @@ def test_a_column_that_lacks_is_named():
 
 
 @pytest.mark.parametrize("values, kind, wanted", [
-    (["1", " 2.5e3", None], "number", [1, 2500, np.nan]), (["TRUE", "false", None], "boolean", [1, 0, np.nan]),
+    (["1", " 2.5e3", None, "-NaN"], "number", [1, 2500, np.nan, np.nan]), (["TRUE", "false", None], "boolean", [1, 0, np.nan]),
     ([0, 1, None], "boolean", [0, 1, np.nan]), ([True, False], "number", [1, 0]), ([1.0, 2.5, None], "category", ["1", "2.5", None]),
     ([True, None], "category", ["True", None]), ([None, None], "number", [np.nan, np.nan]), ([None], "category", [None]),
     (["2020-02-29", "2020-02-29 12:30", None], "date", ["2020-02-29", "2020-02-29T12:30", "NaT"]),
@@ -118,10 +118,10 @@ def test_as_kind(values, kind, wanted):
 @pytest.mark.parametrize("values, kind, message", [
     (["1", "x"], "number", "column 'c' must hold numbers, got 'x' in row 2"),
     (["1_000"], "number", "got '1_000' in row 1"),
-    (["nan"], "number", "got 'nan' in row 1"),
     ([0, 2.5], "boolean", "column 'c' must hold booleans, got 2.5 in row 2"),
     (["yes"], "boolean", "got 'yes' in row 1"),
     (["2021-02-29"], "date", "column 'c' must hold dates, got '2021-02-29' in row 1"),
+    (["0001-01-01T00:00+05:00"], "date", r"got '0001-01-01T00:00\+05:00' in row 1"),
     (["5"], "date", "got '5' in row 1"),
     ([5], "date", "column 'c' must hold dates, got numbers"),
     ([DAY], "number", "column 'c' must hold numbers, got dates"),
