@@ -2,7 +2,8 @@
 import os
 from typing import NamedTuple
 
-from .cli_options import Refused, check_writable, fraction, names, natural, positive, widths
+from .cli_options import Refused, check_writable, fraction, integer, names, positive, widths
+from .threads import MOST
 
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 PICTURES = (".png", ".pdf", ".svg", ".jpg")
@@ -43,9 +44,10 @@ def add_to(commands):
     option("--dropout", type=fraction, default=0.1, metavar="X", help="part of hidden units dropped in training (%(default)s)")
     option("--patience", type=positive(int), default=10, metavar="N",
            help="epochs to wait for a better validation loss (%(default)s)")
-    option("--seed", type=natural, default=0, metavar="N", help="decides split, first weights, order and dropout (%(default)s)")
+    option("--seed", type=integer(0, 2**63 - 1, "2^63 - 1"), default=0, metavar="N",
+           help="decides split, first weights, order and dropout (%(default)s)")
     option("--seeds", type=positive(int), default=1, metavar="K", help="train with K seeds, print the mean (%(default)s)")
-    option("--threads", type=positive(int), default=None, metavar="N", help="threads (chosen by the size of a step)")
+    option("--threads", type=integer(1, MOST), default=None, metavar="N", help="threads (chosen by the size of a step)")
     option("--max-time", type=positive(float), default=None, metavar="SECONDS", help="time of one fit, at most (no limit)")
     option("--out", "--output", default="model.vivace", metavar="FILE", help="where the model of the first seed goes (%(default)s)")
     option("--plot", default="curves.png", metavar="FILE", help="where the picture of its curves goes (%(default)s)")
@@ -90,7 +92,7 @@ def _source(args):
 
 
 def _check_paths(args):
-    outputs = {"--out": args.out, "--plot": args.plot} | ({"--history": args.history} if args.history else {})
+    outputs = {"--out": args.out, "--plot": args.plot} | ({} if args.history is None else {"--history": args.history})
     for option, path in outputs.items():
         check_writable(option, path)
     if not args.plot.endswith(PICTURES):
@@ -238,7 +240,7 @@ def _save(trainer, args):
     if not len(trainer.history):
         print("no picture: the time was over before the first epoch was")
         return
-    if args.history:
+    if args.history is not None:
         from .tablefile import write
         write(args.history, {"epoch": [epoch + 1 for epoch in trainer.history.epoch], **trainer.history.history})
         print(f"history: {args.history}")

@@ -22,15 +22,7 @@ def write_whole(path, data):
     Whatever happens, `path` is the old file or the new one. A link is followed, permissions are kept. Raises OSError.
     """
     path = os.path.realpath(text_of(path))
-    folder, name = os.path.split(path)
-    mode = _mode(path)
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(errno.ENOENT, "the folder to write to does not exist", folder)
-    temporary = os.path.join(folder, f".{name[:40]}.{os.urandom(8).hex()}.part")
-    try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666 if mode is None else mode)
-    except OSError as error:
-        raise type(error)(error.errno, f"{error.strerror}: cannot make a file in the folder", folder) from None
+    handle, temporary, mode = _beside(path)
     try:
         try:
             _write_all(handle, data)
@@ -44,7 +36,7 @@ def write_whole(path, data):
         if os.path.lexists(temporary):
             os.unlink(temporary)
         raise
-    directory = os.open(folder, os.O_RDONLY)
+    directory = os.open(os.path.dirname(path), os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:
@@ -56,6 +48,29 @@ def text_of(path):
     if not isinstance(path, (str, bytes, os.PathLike)):
         raise TypeError(f"path must be a str or an os.PathLike, got {path!r}")
     return os.fsdecode(path)
+
+
+def check_place(path):
+    """Raise the OSError that `write_whole` would meet at `path`, as far as it can be known before there is anything to write."""
+    if not os.path.basename(path):
+        raise FileNotFoundError(errno.ENOENT, "a name of a file is wanted", path)
+    handle, temporary, _ = _beside(os.path.realpath(text_of(path)))
+    os.close(handle)
+    os.unlink(temporary)
+
+
+def _beside(path):
+    """(handle, name, permissions to give it) of a new file in the folder of `path`, to be renamed to it."""
+    folder, name = os.path.split(path)
+    mode = _mode(path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, "the folder to write to does not exist", folder)
+    temporary = os.path.join(folder, f".{name[:40]}.{os.urandom(8).hex()}.part")
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666 if mode is None else mode)
+    except OSError as error:
+        raise type(error)(error.errno, f"{error.strerror}: cannot make a file in the folder", folder) from None
+    return handle, temporary, mode
 
 
 def _write_all(handle, data):
