@@ -35,7 +35,8 @@ def run(args):
     encoder = trainer.table
     if encoder is None:
         raise Refused(f"{args.model} was not trained on a table: in Python, vivace.load({args.model!r}).predict(X) takes its numbers")
-    table = tablefile.read(args.data, texts=[name for name, kind in encoder.kinds.items() if kind == "category"])
+    table = tablefile.read(args.data, texts=[name for name, kind in encoder.kinds.items() if kind == "category"],
+                           written=[name for name in (encoder.target,) if encoder.kinds.get(name) in ("number", "boolean")])
     try:
         X = encoder.transform(table)
     except (ValueError, TypeError) as error:

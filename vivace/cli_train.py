@@ -8,6 +8,9 @@ from .threads import MOST
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 PICTURES = (".png", ".pdf", ".svg", ".jpg")
 
+FEWEST = 3
+"""Rows of which a fifth, rounded, is one."""
+
 
 class Task(NamedTuple):
     """What one seed trains on: inputs and targets in three parts, and what makes them from raw rows.
@@ -35,7 +38,8 @@ def add_to(commands):
                                                                      "a few whole numbers are classes)")
     option("--drop", type=names, default=[], metavar="A,B", help="columns not to learn from")
     option("--keep", type=names, default=[], metavar="A,B", help="columns to learn from though they only number the rows")
-    option("--categories", type=names, default=[], metavar="A,B", help="columns whose numbers are names of categories")
+    option("--categories", type=names, default=[], metavar="A,B",
+           help="columns whose numbers are names of categories; the target among them: its numbers are classes")
     option("--hidden", type=widths, default="128", metavar="W,W", help="hidden widths (%(default)s), or none")
     option("--epochs", type=positive(int), default=100, metavar="N", help="passes over the training rows, at most (%(default)s)")
     option("--batch-size", type=positive(int), default=32, metavar="N", help="rows per step (%(default)s)")
@@ -121,46 +125,71 @@ def _table(args):
     """f(seed, first) -> Task of a table in a file. What an encoder learns, it learns from the training rows."""
     import numpy as np
 
-    from . import datasets, tablefile
-    from .frame import require
-    from .table import TableEncoder, describe_target
-    table = tablefile.read(args.data, texts=args.categories)
+    from . import classes, datasets
+    from .frame import as_kind
+    from .table import TableEncoder
     try:
-        require(table, [args.target, *args.drop, *args.keep, *args.categories])
-        if args.target in (*args.drop, *args.keep, *args.categories):
-            raise ValueError(f"the target {args.target!r} is no input: --drop, --keep and --categories cannot name it")
-        counting = [name for name, held in table.items() if name not in (args.target, *args.drop, *args.keep) and _numbers_rows(held)]
-        table = {name: held for name, held in table.items() if name not in (*args.drop, *counting)}
-        goal = describe_target(args.target, table[args.target], args.task)
-        empty = next((name for name, held in table.items() if held.missing.all()), None)
-        if empty is not None:
-            raise ValueError(f"column {empty!r} has no values: leave it out with --drop {empty}")
+        table, counting, goal, categories = _read(args)
     except (ValueError, TypeError) as error:
         raise Refused(f"{args.data}: {error}") from error
-    held, classes = table[args.target], len(goal["labels"])
+    labels, rows = goal["labels"], len(table[args.target].values)
+    groups = classes.codes(as_kind(table[args.target], goal["kind"], args.target), labels) if labels else np.zeros(rows, np.int64)
+    _check_rows(args.data, groups, goal)
 
     def task(seed, first):
-        place = {value: i for i, value in enumerate(dict.fromkeys(held.values.tolist()))} if classes else {}
-        groups = np.array([place.get(value, 0) for value in held.values.tolist()])
-        split = datasets.split(np.arange(len(groups)), groups, seed=seed, stratify=classes > 0)
-        rows = [part[0] for part in split]
-        if not all(map(len, rows)):
-            raise Refused(f"{args.data}: {len(groups)} rows are too few for a training, a validation and a test part")
-        parts = [{name: column.take(index) for name, column in table.items()} for index in rows]
+        split = datasets.split(np.arange(rows), groups, seed=seed, stratify=bool(labels))
+        parts = [{name: column.take(index) for name, column in table.items()} for index, _ in split]
         try:
-            encoder = TableEncoder.fit(parts[0], args.target, task=goal["task"], categories=args.categories)
+            encoder = TableEncoder.of_inputs({name: held for name, held in parts[0].items() if name != args.target}, goal, categories)
             made = [(encoder.transform(part), encoder.transform_target(part)) for part in parts]
         except (ValueError, TypeError) as error:
             raise Refused(f"{args.data}: {error}") from error
         if first:
-            kind = f"{classes} classes of {args.target!r}" if classes else f"regression on {args.target!r}"
-            _describe(f"{os.path.basename(args.data)}: {len(groups)} rows, {len(encoder.feature_names_in)} columns as "
+            kind = f"{len(labels)} classes of {args.target!r}" if labels else f"regression on {args.target!r}"
+            _describe(f"{os.path.basename(args.data)}: {rows} rows, {len(encoder.feature_names_in)} columns as "
                       f"{len(encoder.feature_names_out)} inputs, {kind}", made)
             for name, reason in [(name, f"it numbers the rows; --keep {name} learns from it") for name in counting] + [
                     *encoder.left_out.items()]:
                 print(f"left out: {name} ({reason})", flush=True)
-        return Task(made, classes, encoder)
+        return Task(made, len(labels), encoder)
     return task
+
+
+def _read(args):
+    """(columns to learn from and the target, names of columns that number the rows, the target's description, categories)."""
+    from . import tablefile
+    from .frame import require
+    from .table import describe_target, task_of_categories
+    if args.target in (*args.drop, *args.keep):
+        raise ValueError(f"the target {args.target!r} is no input: --drop and --keep cannot name it")
+    twice = next((name for name in args.drop if name in (*args.keep, *args.categories)), None)
+    if twice is not None:
+        raise ValueError(f"--drop leaves the column {twice!r} out: --keep and --categories cannot name it")
+    task, categories = task_of_categories(args.target, args.task, args.categories)
+    table = tablefile.read(args.data, texts=categories, written=[args.target])
+    require(table, [args.target, *args.drop, *args.keep, *categories])
+    counting = [name for name, held in table.items()
+                if name not in (args.target, *args.drop, *args.keep, *categories) and _numbers_rows(held)]
+    table = {name: held for name, held in table.items() if name not in (*args.drop, *counting)}
+    goal = describe_target(args.target, table[args.target], task)
+    empty = next((name for name, held in table.items() if held.missing.all()), None)
+    if empty is not None:
+        raise ValueError(f"column {empty!r} has no values: leave it out with --drop {empty}")
+    return table, counting, goal, categories
+
+
+def _check_rows(data, groups, goal):
+    """Refused where no row is left for validation and test: of each class they take a fifth, rounded."""
+    import numpy as np
+    counts = np.bincount(groups)
+    if counts.max() >= FEWEST:
+        return
+    parts = f"a training, a validation and a test part take {FEWEST} at least"
+    if goal["labels"]:
+        most = int(counts.argmax())
+        raise Refused(f"{data}: the largest of the {len(counts)} classes of {goal['name']!r}, {goal['labels'][most]!r}, has only "
+                      f"{counts[most]} of {len(groups)} rows: {parts}")
+    raise Refused(f"{data}: {len(groups)} rows are too few: {parts}")
 
 
 def _numbers_rows(held):

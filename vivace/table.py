@@ -4,8 +4,9 @@ from collections import Counter
 
 import numpy as np
 
+from . import classes
 from .files import FileError, number, typed
-from .frame import Column, as_kind, column, columns, require, text
+from .frame import READ, Column, as_kind, column, columns, require, whole
 
 PERIODS = {"year": 365.2425, "week": 7.0, "day": 1.0}
 """Cycles of a date, in days."""
@@ -35,7 +36,7 @@ class TableEncoder:
 
     feature_names_in: names of the columns read. feature_names_out: names of the columns made. left_out: {name: reason} of columns that
     say nothing: constant ones, and texts that are nearly all different. target: name of the target or None; task: "classification",
-    "regression" or None; labels: the classes, sorted, as Python values.
+    "regression" or None; labels: the classes, sorted, exactly as they were given: Python values, or texts of a file such as 007.
     """
 
     def __init__(self, blocks, left_out, target=None):
@@ -52,22 +53,31 @@ class TableEncoder:
 
         target: the name of the column to predict, or its values (N,); None for a table of inputs. task: "classification" or
         "regression"; None tells by the target: texts, booleans and categories are classes, and so are whole numbers of two
-        values, or of at most 20 which have 5 rows each on average. categories: names of columns to read as categories whatever they hold.
+        values, or of at most 20 which have 5 rows each on average. categories: names of columns to read as categories whatever they
+        hold; the target's name among them makes its values classes.
         standardize=False leaves numbers and dates as they are (missing ones become the mean).
         Raises ValueError for no rows, columns without a value, infinite numbers, a target with missing values, of one value or one
         class, a column that is not there; TypeError for values that are no numbers, texts, booleans or dates.
         """
         table = columns(frame)
-        goal = _pop_target(table, target)
+        rows = len(next(iter(table.values())).values) if table else 0
+        described = None
+        if target is not None:
+            name, held = _pop_target(table, target)
+            if table and len(held.values) != rows:
+                raise ValueError(f"target must have N = {rows} values, one for each row, got {len(held.values)}")
+            task, categories = task_of_categories(name, task, categories)
+            described = describe_target(name, held, task) if table and rows else None
+        return cls.of_inputs(table, described, categories, standardize, max_categories)
+
+    @classmethod
+    def of_inputs(cls, table, described=None, categories=(), standardize=True, max_categories=64):
+        """An encoder for {name: Column} of the inputs alone, and a target that `describe_target` has described, perhaps by more rows."""
         if not table:
             raise ValueError("the table has no columns to learn from")
         require(table, categories)
-        rows = len(next(iter(table.values())).values)
-        if rows == 0:
+        if not len(next(iter(table.values())).values):
             raise ValueError("the table has no rows")
-        described = None if target is None else describe_target(*goal, task)
-        if target is not None and len(goal[1].values) != rows:
-            raise ValueError(f"target must have N = {rows} values, one for each row, got {len(goal[1].values)}")
         blocks, left_out = [], {}
         for name, held in table.items():
             block, reason = _learn(name, as_kind(held, "category", name) if name in categories else held, standardize, max_categories)
@@ -76,7 +86,8 @@ class TableEncoder:
             else:
                 blocks.append(block)
         if not blocks:
-            raise ValueError(f"no column says anything about the rows: {', '.join(f'{k} ({v})' for k, v in left_out.items())}")
+            reasons = [f"{name} ({reason})" for name, reason in left_out.items()]
+            raise ValueError(f"no column says anything about the rows: {', '.join(reasons[:20])}{', ...' * (len(reasons) > 20)}")
         return cls(blocks, left_out, described)
 
     # --- using
@@ -109,12 +120,11 @@ class TableEncoder:
         held = _checked_target(d["name"], as_kind(held, d["kind"], d["name"]))
         if d["task"] == "regression":
             return held.values
-        place = {text(label): i for i, label in enumerate(d["labels"])}
-        codes = np.array([place.get(text(value), -1) for value in _labels(held)], np.int64)
+        codes = classes.codes(held, d["labels"])
         if (codes < 0).any():
             at = int(np.argmax(codes < 0))
-            raise ValueError(f"the target {d['name']!r} has the unknown class {_labels(held)[at]!r} in row {at + 1}: "
-                             f"known are {', '.join(map(repr, d['labels'][:8]))}")
+            raise ValueError(f"the target {d['name']!r} has the unknown class {held.given()[at]!r} in row {at + 1}: "
+                             f"known are {', '.join(map(repr, d['labels'][:8]))}{', ...' * (len(d['labels']) > 8)}")
         return codes
 
     @property
@@ -142,13 +152,11 @@ class TableEncoder:
             raise FileError(f"the table's description has format {d['format']!r}, this version reads {FORMAT}")
         for block in d["columns"]:
             _check_block(block)
-        goal = d["target"]
-        if goal is not None and (goal["kind"] not in KINDS or goal["task"] not in TASKS
-                                 or (goal["task"] == "classification") != (len(goal["labels"]) > 1)):
-            raise FileError(f"the target's description does not fit together: {goal['kind']}, {goal['task']}, {len(goal['labels'])} labels")
+        if d["target"] is not None:
+            _check_target(d["target"])
         if not d["columns"]:
             raise FileError("the table's description has no columns")
-        return cls(d["columns"], d["left_out"], goal)
+        return cls(d["columns"], d["left_out"], d["target"])
 
     def __repr__(self):
         goal = f", target {self.target!r} ({self.task})" if self.target else ""
@@ -185,35 +193,59 @@ def _checked_target(name, held):
     return held
 
 
+def task_of_categories(name, task, categories):
+    """(task, the other categories): a target named among the categories is one of classes."""
+    if name not in categories:
+        return task, categories
+    if task == "regression":
+        raise ValueError(f"the target {name!r} is among the categories, so it has classes: that is no regression")
+    return "classification", [other for other in categories if other != name]
+
+
 def describe_target(name, held, task=None):
     """{"name", "kind", "task", "labels"} of the target's Column, its task told by its values unless given; ValueError as fit says."""
     if task not in (None, *TASKS):
         raise ValueError(f'task must be "classification", "regression" or None, got {task!r}')
     held = _checked_target(name, held)
-    values = _labels(held)
-    different = sorted(set(values))
     if task is None:
-        whole = held.kind == "number" and all(isinstance(value, int) for value in different)
-        few = len(different) <= max(2, min(MAX_CLASSES, len(values) / FEW))
-        task = "classification" if held.kind in ("category", "boolean") or (whole and few and len(different) > 1) else "regression"
-    if held.kind == "date" or (task == "regression" and held.kind == "category"):
-        raise ValueError(f"the target {name!r} must hold numbers{'' if held.kind == 'date' else ' for regression'}, got "
-                         f"{'dates' if held.kind == 'date' else repr(different[0])}")
-    if len(different) < 2:
-        what = "has only one class" if task == "classification" else "is constant"
-        raise ValueError(f"the target {name!r} {what}, {different[0]!r}: there is nothing to learn")
-    if task == "classification" and held.kind == "number" and len(different) > max(MAX_CLASSES, len(values) // 2):
-        raise ValueError(f"the target {name!r} has {len(different)} different numbers in {len(values)} rows: that is regression")
-    return {"name": name, "kind": held.kind, "task": task, "labels": different if task == "classification" else []}
+        task = "classification" if held.kind in ("category", "boolean") or _few_wholes(held) else "regression"
+    if held.kind == "date":
+        raise ValueError(f"the target {name!r} must hold numbers, got dates")
+    if task == "regression" and held.kind == "category":
+        at = int(np.argmax(READ["number"](held.values)[1]))
+        raise ValueError(f"the target {name!r} must hold numbers for regression, got {held.values[at]!r} in row {at + 1}")
+    described = {"name": name, "kind": held.kind, "task": task, "labels": []}
+    if task == "regression":
+        if held.values.max() == held.values.min():
+            raise ValueError(f"the target {name!r} is constant, {whole(held.values[0])}: there is nothing to learn")
+        return described
+    named = classes.as_names(held, name)
+    labels = classes.labels(named)
+    if len(labels) < 2:
+        raise ValueError(f"the target {name!r} has only one class, {labels[0]!r}: there is nothing to learn")
+    if held.kind == "number" and len(labels) > max(MAX_CLASSES, len(held.values) // 2):
+        raise ValueError(f"the target {name!r} has {len(labels)} different numbers in {len(held.values)} rows: that is regression")
+    return described | {"kind": named.kind, "labels": labels}
 
 
-def _labels(held):
-    """Python values: text, bool, int, or float where there is a fraction."""
-    if held.kind == "boolean":
-        return [bool(value) for value in held.values]
-    if held.kind == "number":
-        return [int(value) if value.is_integer() else value for value in held.values.tolist()]
-    return held.values.tolist()
+def _few_wholes(held):
+    """Whether the values are numbers without fractions, and so few different ones that they are classes."""
+    most = max(2, min(MAX_CLASSES, len(held.values) / FEW))
+    if held.kind != "number" or (held.values != np.rint(held.values)).any() or len(np.unique(held.values)) > most:
+        return False
+    return 1 < len(classes.labels(classes.as_names(held, ""))) <= most
+
+
+def _check_target(goal):
+    """Raise FileError unless the parts of a target's description fit together."""
+    labels = goal["labels"]
+    fits = goal["kind"] in KINDS and goal["task"] in TASKS and (goal["task"] == "classification") == (len(labels) > 1)
+    try:
+        fits = fits and len({classes.key(goal["kind"], label) for label in labels}) == len(labels)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise FileError(f"the target's description does not fit together: {goal['kind']}, {goal['task']}, {len(labels)} labels")
 
 
 def _finite(name, values):

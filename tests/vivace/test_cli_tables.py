@@ -1,6 +1,7 @@
 """From raw CSV and Parquet to a file of predictions through the command line, and each bad input in one line."""
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -157,7 +158,7 @@ def test_without_pyarrow(trained, capsys, monkeypatch):
     assert (status, err) == (2, "vivace: reading Parquet needs pyarrow: pip install 'vivace[tables]'\n")
 
 
-def test_every_reader_gives_the_same_columns(tmp_path, monkeypatch):
+def test_a_table_is_the_same_with_pyarrow_and_without_and_in_chunks_of_any_size(tmp_path, monkeypatch):
     path = tmp_path / "t.csv"
     path.write_text('\ufeff;id; name ;x;yes;day;at;zip;none;q\n0;1; Anna;1.5;true;2020-01-01;09:05;007;;"a;b"\n\n'
                     '1;2;?;NA;;2020-01-02 12:00;10:00;A7;;c\n2;3;Bo; 2e3 ;FALSE;;;08;;"x ""y"" \nline2"\n')
@@ -165,9 +166,17 @@ def test_every_reader_gives_the_same_columns(tmp_path, monkeypatch):
               "day": np.array(["2020-01-01", "2020-01-02T12:00", "NaT"], "datetime64[us]"), "at": ["09:05", "10:00", None],
               "zip": ["007", "A7", "08"], "none": [None] * 3, "q": ["a;b", "c", 'x "y" \nline2']}
     kinds = {"id": "number", "x": "number", "yes": "boolean", "day": "date"}
-    for missing in ("another", "pyarrow"):
+    odd = tmp_path / "odd.csv"
+    odd.write_text('"a;b|c,d",hex,nan,true,plus,names,zone,ctrl,last\r\n0x1A,0x1A,NAN,tRuE,+5,Nan,2020-01-01T01:00+01:00,\x1a,nan\r'
+                   '"1,5",16,1,FALSE,-.5e1,Ann,2020-01-01,b,-nAn\n\r\n2,,inf,,,Nan,2020-01-01 02:00-01:30,c,x')
+    wanted |= {"a;b|c,d": ["0x1A", "1,5", "2"], "hex": ["0x1A", "16", None], "nan": [np.nan, 1, np.inf], "true": [1, 0, np.nan],
+               "plus": [5, -5, np.nan], "names": ["Nan", "Ann", "Nan"], "ctrl": ["\x1a", "b", "c"], "last": [None, "-nAn", "x"],
+               "zone": np.array(["2020-01-01T00:00", "2020-01-01T00:00", "2020-01-01T03:30"], "datetime64[us]")}
+    kinds |= {"nan": "number", "true": "boolean", "plus": "number", "zone": "date"}
+    for missing, chunk in [("another", 10_000), ("pyarrow", 10_000), ("another", 1), ("another", 2)]:
         monkeypatch.setitem(sys.modules, missing, None)
-        found = tablefile.read(path)
+        monkeypatch.setattr(tablefile, "CHUNK", chunk)
+        found = tablefile.read(path) | tablefile.read(odd)
         assert set(found) == set(wanted)
         for name, held in found.items():
             assert held.kind == kinds.get(name, "category"), name
@@ -188,9 +197,7 @@ def test_a_type_is_told_by_all_rows(tmp_path):
     (b"a,b,a\n1,2,3\n", "must have a name of its own for each column, got 'a' twice"),
     (b"a,\n1,2\n", "must have a name of its own for each column, got ''"), (b"a,b\n1,\xff\n", "must be UTF-8 text, got byte 0xff at 6"),
 ])
-@pytest.mark.parametrize("missing", ["another", "pyarrow"])
-def test_files_that_are_no_tables(tmp_path, monkeypatch, capsys, content, message, missing):
-    monkeypatch.setitem(sys.modules, missing, None)
+def test_files_that_are_no_tables(tmp_path, capsys, content, message):
     (tmp_path / "t.csv").write_bytes(content)
     status, out, err = run(capsys, "train", tmp_path / "t.csv", "--target", "a", *files(tmp_path))
     assert (status, out) == (2, "") and err.startswith("vivace: ") and err.count("\n") == 1 and message in err
@@ -209,11 +216,15 @@ def table(**columns):
     (table(x=[""] * 40), (), "column 'x' has no values: leave it out with --drop x"),
     (table(y=["a", "b", ""] + ["a"] * 37), (), "the target 'y' has no value in 1 of 40 rows, first in row 3"),
     (table(y=[1.5, "nan"] * 20), (), "the target 'y' has no value in 20 of 40 rows, first in row 2"),
-    (table(y=["1", "x"] * 20), ("--task", "regression"), "the target 'y' must hold numbers for regression, got '1'"),
+    (table(y=["1", "x"] * 20), ("--task", "regression"), "the target 'y' must hold numbers for regression, got 'x' in row 2"),
     (table(x=["inf"] + [1] * 39), (), "column 'x' must hold finite numbers below 1e+300, got inf in row 1"),
     (table(x=None, z=None), (), "the table has no columns to learn from"), (table(x=[1] * 40, z=None), (), "no column says anything"),
     (table(), ("--drop", "q"), "the column 'q' is missing"), (table(), ("--drop", "y"), "the target 'y' is no input"),
-    ("x,y\n1,a\n2,b\n3,a\n", (), "3 rows are too few for a training, a validation and a test part"),
+    ("x,y\n1,a\n2,b\n3,a\n", (), "the largest of the 2 classes of 'y', 'a', has only 2 of 3 rows: a training"),
+    ("x,y\n1,.5\n2,.7\n", (), "2 rows are too few: a training, a validation and a test part take 3 at least"),
+    (table(y=[f"n{i // 2}" for i in range(40)]), (), "the largest of the 20 classes of 'y', 'n0', has only 2 of 40 rows"),
+    (table(), ("--categories", "y", "--task", "regression"), "the target 'y' is among the categories, so it has classes"),
+    (table(), ("--categories", "x", "--drop", "x"), "--drop leaves the column 'x' out: --keep and --categories cannot name it"),
     (table(), ("--task", "sorting"), "--task: invalid choice: 'sorting'"), (table(), ("--target", ""), "the column '' is missing"),
 ])
 def test_each_bad_input_is_one_line(tmp_path, capsys, content, options, message):
@@ -232,6 +243,7 @@ def test_refusals_of_arguments(tmp_path, capsys):
             (["train", "iris", "--target", "y"], "--target, --task, --drop, --keep and --categories are for files"),
             (["train", tmp_path / "t.csv", "--target", "y", "--history", tmp_path / "t.csv"], "must differ, and from the data"),
             (["train", tmp_path / "t.csv", "--target", "y", "--history", tmp_path / "no" / "h.csv"], "--history must name a file"),
+            (["train", tmp_path / "t.csv", "--target", "y", "--history", os.devnull], "--history must name a file"),
             (["train", tmp_path, "--target", "y"], "unknown data set")]:
         status, out, err = run(capsys, *argv)
         assert (status, out) == (2, "") and err.count("\n") == 1 and message in err
@@ -263,7 +275,9 @@ def test_predict_needs_a_model_of_a_table(trained, tmp_path, capsys):
                           ((tmp_path / "broken.vivace", tmp_path / "n.csv"), "is damaged or truncated"),
                           ((tmp_path / "gone.vivace", tmp_path / "n.csv"), "there is no file"),
                           ((tmp_path / "m.vivace", tmp_path / "n.csv", "--out", tmp_path / "n.csv"), "--out must differ from the model"),
-                          ((tmp_path / "m.vivace", tmp_path / "n.csv", "--out", tmp_path / "no" / "p.csv"), "--out must name a file")]:
+                          ((tmp_path / "m.vivace", tmp_path / "n.csv", "--out", tmp_path / "no" / "p.csv"), "--out must name a file"),
+                          ((tmp_path / "m.vivace", tmp_path / "n.csv", "--out", ""), "--out must name a file"),
+                          ((tmp_path / "m.vivace", tmp_path / "n.csv", "--out", os.devnull), "--out must name a file")]:
         status, out, err = run(capsys, "predict", *argv)
         assert (status, out) == (2, "") and err.count("\n") == 1 and message in err, err
 
@@ -297,6 +311,54 @@ def test_a_column_that_numbers_the_rows_gives_no_class_away(tmp_path, capsys):
     assert vv.load(tmp_path / "m.vivace").table.feature_names_in == ["x"]
     assert "it numbers" not in run(capsys, *argv, "--keep", "Id")[1]
     assert vv.load(tmp_path / "m.vivace").table.feature_names_in == ["x", "Id"]
+
+
+def answers(capsys, monkeypatch, folder, path, *options):
+    """The model trained on `path` and its predictions for the same rows, as the reader of a CSV finds them."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    argv = ["--target", "y", "--quiet", "--epochs", 20, "--lr", 0.05, "--hidden", "none", "--drop", "z", *options]
+    assert run(capsys, "train", path, *argv, *files(folder))[0] == 0
+    out = run(capsys, "predict", folder / "m.vivace", path, "--out", folder / "p.csv")[1]
+    with open(folder / "p.csv") as f:
+        return vv.load(folder / "m.vivace"), [row["prediction"] for row in csv.DictReader(f)], out
+
+
+@pytest.mark.parametrize("low, high, labels", [
+    ("007", "7", ["007", "7"]), ("007", "042", ["007", "042"]), ("0", "1", [0, 1]), ("1.0", "2.0", [1.0, 2.0]), ("2", "10", [2, 10]),
+    ("1.50", "2", ["1.50", "2"]), ("-1", "+1", ["-1", "+1"]), ("9007199254740993", "9007199254740992", [2**53, 2**53 + 1]),
+    ("1" * 26, "1" * 25 + "2", [int("1" * 26), int("1" * 26) + 1]), ("true", "false", ["false", "true"]),
+    ("True", "False", [False, True]), ("ja, klar", "n\u00e9", ["ja, klar", "n\u00e9"]),
+])
+def test_labels_come_back_as_they_were_written(capsys, monkeypatch, tmp_path, low, high, labels):
+    written = [low if i < 20 else high for i in range(40)]
+    (tmp_path / "t.csv").write_text(table(y=[f'"{label}"' for label in written], x=[i // 20 + 0.01 * (i % 7) for i in range(40)]))
+    trainer, found, out = answers(capsys, monkeypatch, tmp_path, tmp_path / "t.csv", *(["--task", "classification"] * ("." in low)))
+    assert found == written and "accuracy 1.0000" in out
+    assert list(map(repr, trainer.table.labels)) == list(map(repr, labels))
+    assert run(capsys, "predict", tmp_path / "m.vivace", tmp_path / "t.csv", "--out", tmp_path / "p.parquet")[0] == 0
+
+
+def test_one_number_is_one_class_however_it_is_written(capsys, monkeypatch, tmp_path):
+    values = ["1", "1.0", "1e0", "+1"] * 5 + ["2", "2.00"] * 10
+    (tmp_path / "t.csv").write_text(table(y=values, x=[i // 20 + 0.01 * (i % 7) for i in range(40)]))
+    trainer, found, out = answers(capsys, monkeypatch, tmp_path, tmp_path / "t.csv")
+    assert found == ["1"] * 20 + ["2"] * 20 and "accuracy 1.0000" in out and trainer.table.labels == [1, 2]
+
+
+def test_integers_of_parquet_are_exact_labels(capsys, monkeypatch, tmp_path):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    y = [2**62 + i // 10 for i in range(40)]
+    parquet.write_table(pyarrow.table({"x": [i // 10 * 3.0 + 0.01 * (i % 7) for i in range(40)], "z": y, "y": y}), tmp_path / "t.parquet")
+    trainer, found, out = answers(capsys, monkeypatch, tmp_path, tmp_path / "t.parquet", "--epochs", 100)
+    assert trainer.table.labels == sorted(set(y)) and found == list(map(str, y)) and "accuracy 1.0000" in out
+    assert run(capsys, "predict", tmp_path / "m.vivace", tmp_path / "t.parquet", "--out", tmp_path / "p.parquet")[0] == 0
+    assert parquet.read_table(tmp_path / "p.parquet")["prediction"].to_pylist() == y
+
+
+def test_a_target_among_the_categories_has_classes(capsys, monkeypatch, tmp_path):
+    (tmp_path / "t.csv").write_text(table(y=[0.5 * (i % 4) for i in range(40)]))
+    trainer = answers(capsys, monkeypatch, tmp_path, tmp_path / "t.csv", "--categories", "y,x")[0]
+    assert trainer.table.labels == [0.0, 0.5, 1.0, 1.5] and trainer.table.kinds["x"] == "category"
 
 
 def test_a_column_of_lists_is_one_line(tmp_path):
