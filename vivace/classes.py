@@ -11,8 +11,8 @@ CODE = re.compile(r"[+-]?0\d")
 
 
 def as_names(held, name):
-    """The Column of a target of classes: codes are texts, whatever the numbers they could be read as."""
-    codes = held.kind == "number" and any(isinstance(value, str) and CODE.match(value) for value in held.given())
+    """The Column of a target of classes: codes and dates are texts, whatever they could be read as."""
+    codes = held.kind == "date" or held.kind == "number" and any(isinstance(value, str) and CODE.match(value) for value in held.given())
     return as_kind(held, "category", name) if codes else held
 
 

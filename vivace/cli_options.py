@@ -72,7 +72,7 @@ def names(text):
 def check_writable(option, path):
     """Refused unless `path` can be a file: asked before the work, not after it."""
     try:
-        check_place(path)
+        check_place("" if path == "-" else path)
         if path.lower().endswith(PARQUET):
             require("pyarrow", "tables", "writing Parquet")
     except (OSError, ImportError) as error:

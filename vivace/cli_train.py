@@ -125,14 +125,20 @@ def _table(args):
     """f(seed, first) -> Task of a table in a file. What an encoder learns, it learns from the training rows."""
     import numpy as np
 
-    from . import classes, datasets
+    from . import classes, datasets, tablefile
     from .frame import as_kind
-    from .table import TableEncoder
+    from .table import TableEncoder, describe_target
+    task, categories = _task_and_categories(args)
+    table = tablefile.read(args.data, texts=categories, written=[args.target])
     try:
-        table, counting, goal, categories = _read(args)
+        table, counting = _chosen(args, table, categories)
+        goal = describe_target(args.target, table[args.target], task)
+        empty = next((name for name, held in table.items() if held.missing.all()), None)
+        if empty is not None:
+            raise ValueError(f"column {empty!r} has no values: leave it out with --drop {empty}")
     except (ValueError, TypeError) as error:
         raise Refused(f"{args.data}: {error}") from error
-    labels, rows = goal["labels"], len(table[args.target].values)
+    rows, labels = len(table[args.target].values), goal["labels"]
     groups = classes.codes(as_kind(table[args.target], goal["kind"], args.target), labels) if labels else np.zeros(rows, np.int64)
     _check_rows(args.data, groups, goal)
 
@@ -155,27 +161,24 @@ def _table(args):
     return task
 
 
-def _read(args):
-    """(columns to learn from and the target, names of columns that number the rows, the target's description, categories)."""
-    from . import tablefile
-    from .frame import require
-    from .table import describe_target, task_of_categories
+def _task_and_categories(args):
+    """(task, the inputs among the categories), or Refused where options contradict each other."""
+    from .table import task_of_categories
     if args.target in (*args.drop, *args.keep):
-        raise ValueError(f"the target {args.target!r} is no input: --drop and --keep cannot name it")
+        raise Refused(f"the target {args.target!r} is no input: --drop and --keep cannot name it")
     twice = next((name for name in args.drop if name in (*args.keep, *args.categories)), None)
     if twice is not None:
-        raise ValueError(f"--drop leaves the column {twice!r} out: --keep and --categories cannot name it")
-    task, categories = task_of_categories(args.target, args.task, args.categories)
-    table = tablefile.read(args.data, texts=categories, written=[args.target])
+        raise Refused(f"--drop leaves the column {twice!r} out: --keep and --categories cannot name it")
+    return task_of_categories(args.target, args.task, args.categories)
+
+
+def _chosen(args, table, categories):
+    """(the columns to learn from and the target, names of those left out because they number the rows)."""
+    from .frame import require
     require(table, [args.target, *args.drop, *args.keep, *categories])
     counting = [name for name, held in table.items()
                 if name not in (args.target, *args.drop, *args.keep, *categories) and _numbers_rows(held)]
-    table = {name: held for name, held in table.items() if name not in (*args.drop, *counting)}
-    goal = describe_target(args.target, table[args.target], task)
-    empty = next((name for name, held in table.items() if held.missing.all()), None)
-    if empty is not None:
-        raise ValueError(f"column {empty!r} has no values: leave it out with --drop {empty}")
-    return table, counting, goal, categories
+    return {name: held for name, held in table.items() if name not in (*args.drop, *counting)}, counting
 
 
 def _check_rows(data, groups, goal):

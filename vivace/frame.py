@@ -16,8 +16,8 @@ class Column(NamedTuple):
 
     number: float64, NaN where missing. boolean: float64 0 or 1, NaN where missing. date: datetime64[us] in UTC, NaT where missing.
     category: object array of str, None where missing.
-    exact: of numbers and booleans that are names of classes or categories, what they were before they were float64: an array of
-    integers, of Python numbers, or of texts as a file has them; None where `values` say it all.
+    exact: of values that may be names of classes or categories, what they were before: an array of integers, of Python numbers, or of
+    texts as a file has them; None where `values` say it all.
     """
 
     kind: str
@@ -228,7 +228,7 @@ def as_kind(given, kind, name):
         empty = {"category": None, "date": np.datetime64("NaT", "us")}.get(kind, np.nan)
         return Column(kind, np.full(len(given.values), empty, {"category": object, "date": "datetime64[us]"}.get(kind, np.float64)))
     if kind == "category":
-        return Column(kind, _texts(given.given() if given.kind != "date" else _days(given)))
+        return Column(kind, _texts(_days(given) if given.kind == "date" and given.exact is None else given.given()))
     if kind == "number" and given.kind == "boolean":
         return Column(kind, given.values)
     if kind == "boolean" and given.kind == "number":

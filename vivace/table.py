@@ -209,8 +209,8 @@ def describe_target(name, held, task=None):
     held = _checked_target(name, held)
     if task is None:
         task = "classification" if held.kind in ("category", "boolean") or _few_wholes(held) else "regression"
-    if held.kind == "date":
-        raise ValueError(f"the target {name!r} must hold numbers, got dates")
+    if held.kind == "date" and task != "classification":
+        raise ValueError(f"the target {name!r} must hold numbers, got dates: only the task classification takes these")
     if task == "regression" and held.kind == "category":
         at = int(np.argmax(READ["number"](held.values)[1]))
         raise ValueError(f"the target {name!r} must hold numbers for regression, got {held.values[at]!r} in row {at + 1}")

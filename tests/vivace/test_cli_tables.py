@@ -200,7 +200,7 @@ def test_a_type_is_told_by_all_rows(tmp_path):
 def test_files_that_are_no_tables(tmp_path, capsys, content, message):
     (tmp_path / "t.csv").write_bytes(content)
     status, out, err = run(capsys, "train", tmp_path / "t.csv", "--target", "a", *files(tmp_path))
-    assert (status, out) == (2, "") and err.startswith("vivace: ") and err.count("\n") == 1 and message in err
+    assert (status, out) == (2, "") and err.startswith("vivace: ") and err.count("\n") == err.count("t.csv") == 1 and message in err
 
 
 def table(**columns):
@@ -244,6 +244,7 @@ def test_refusals_of_arguments(tmp_path, capsys):
             (["train", tmp_path / "t.csv", "--target", "y", "--history", tmp_path / "t.csv"], "must differ, and from the data"),
             (["train", tmp_path / "t.csv", "--target", "y", "--history", tmp_path / "no" / "h.csv"], "--history must name a file"),
             (["train", tmp_path / "t.csv", "--target", "y", "--history", os.devnull], "--history must name a file"),
+            (["train", tmp_path / "t.csv", "--target", "y", "--out", "-"], "--out must name a file that can be written, got '-'"),
             (["train", tmp_path, "--target", "y"], "unknown data set")]:
         status, out, err = run(capsys, *argv)
         assert (status, out) == (2, "") and err.count("\n") == 1 and message in err
@@ -327,12 +328,12 @@ def answers(capsys, monkeypatch, folder, path, *options):
     ("007", "7", ["007", "7"]), ("007", "042", ["007", "042"]), ("0", "1", [0, 1]), ("1.0", "2.0", [1.0, 2.0]), ("2", "10", [2, 10]),
     ("1.50", "2", ["1.50", "2"]), ("-1", "+1", ["-1", "+1"]), ("9007199254740993", "9007199254740992", [2**53, 2**53 + 1]),
     ("1" * 26, "1" * 25 + "2", [int("1" * 26), int("1" * 26) + 1]), ("true", "false", ["false", "true"]),
-    ("True", "False", [False, True]), ("ja, klar", "n\u00e9", ["ja, klar", "n\u00e9"]),
+    ("True", "False", [False, True]), ("2020-01-01", "2020-06-01 12:00", ["2020-01-01", "2020-06-01 12:00"]), ("ja, klar", "n\u00e9", ["ja, klar", "n\u00e9"]),
 ])
 def test_labels_come_back_as_they_were_written(capsys, monkeypatch, tmp_path, low, high, labels):
     written = [low if i < 20 else high for i in range(40)]
     (tmp_path / "t.csv").write_text(table(y=[f'"{label}"' for label in written], x=[i // 20 + 0.01 * (i % 7) for i in range(40)]))
-    trainer, found, out = answers(capsys, monkeypatch, tmp_path, tmp_path / "t.csv", *(["--task", "classification"] * ("." in low)))
+    trainer, found, out = answers(capsys, monkeypatch, tmp_path, tmp_path / "t.csv", *(["--task", "classification"] * ("." in low or "-01" in low)))
     assert found == written and "accuracy 1.0000" in out
     assert list(map(repr, trainer.table.labels)) == list(map(repr, labels))
     assert run(capsys, "predict", tmp_path / "m.vivace", tmp_path / "t.csv", "--out", tmp_path / "p.parquet")[0] == 0
