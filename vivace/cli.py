@@ -10,6 +10,8 @@ from .cli_options import Parser, Refused, positive
 
 def main(argv=None):
     """Run the command line `argv` (default: that of the process); returns the exit status."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that a terminal cannot show is no reason to lose a training
     try:
         args = _parser().parse_args(argv)
         if not args.version:

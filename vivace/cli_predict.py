@@ -1,5 +1,6 @@
 """vivace predict: a saved model's answers for the raw rows of a table."""
 import os
+import sys
 
 from .cli_options import Refused, check_writable
 from .cli_train import line, score
@@ -43,7 +44,13 @@ def run(args):
         raise Refused(f"{args.data}: {error}") from error
     found = predictions(trainer, X)
     if args.out == "-":
-        print(tablefile.as_csv(found), end="")
+        text = tablefile.as_csv(found)
+        if not hasattr(sys.stdout, "buffer"):
+            print(text, end="")
+            return
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode())  # a file's UTF-8, whatever the terminal's encoding
+        sys.stdout.buffer.flush()
         return
     tablefile.write(args.out, found)
     print(f"predictions: {args.out} ({len(X)} rows)")

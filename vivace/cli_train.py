@@ -8,6 +8,9 @@ from .threads import MOST
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 PICTURES = (".png", ".pdf", ".svg", ".jpg")
 
+BYTES = 24
+"""Of a weight in training, at least: the number, two moments, and a snapshot of these."""
+
 FEWEST = 3
 """Rows of which a fifth, rounded, is one."""
 
@@ -83,7 +86,7 @@ def _source(args):
     """_builtin or _table, or Refused."""
     from . import datasets, tablefile
     if args.data in datasets.NAMES:
-        if args.target or args.task or args.drop or args.keep or args.categories:
+        if args.target is not None or args.task or args.drop or args.keep or args.categories:
             raise Refused(f"--target, --task, --drop, --keep and --categories are for files, {args.data} has its own target")
         return _builtin
     if not tablefile.is_path(args.data):
@@ -219,6 +222,7 @@ def _fit(args, task, seed):
         X, Xv = inputs.transform(X), inputs.transform(Xv)
     if targets is not None:
         y, yv = (targets.transform(part).astype(np.float32) for part in (y, yv))
+    _check_memory([X.shape[1], *args.hidden, task.classes or 1])
     vv.manual_seed(seed)
     model = _network(X.shape[1], args.hidden, task.classes or 1, args.dropout)
     optimizer = getattr(vv.optim, OPTIMIZERS[args.optimizer])(model.parameters(), lr=args.lr)
@@ -229,6 +233,15 @@ def _fit(args, task, seed):
     _fold(model, inputs, targets)
     trainer.table = task.encoder
     return trainer
+
+
+def _check_memory(sizes):
+    """Refused where a network does not fit into this machine: the system ends such a process without a word."""
+    weights = sum((i + 1) * o for i, o in zip(sizes[:-1], sizes[1:]))
+    needed, room = weights * BYTES, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > room:
+        raise Refused(f"--hidden must be widths whose network fits into memory: {weights:,} weights need {needed / 1e9:,.0f} GB of "
+                      f"{room / 1e9:,.0f}")
 
 
 def _network(inputs, hidden, outputs, dropout):

@@ -131,18 +131,27 @@ def _array(values):
         if kind in "iu" and not values.isna().any():
             return values.to_numpy(dtype=np.int64 if kind == "i" else np.uint64), False
         if kind in "iuf":
-            return values.to_numpy(dtype=np.float64, na_value=np.nan), False
+            return _all_digits(values.to_numpy(dtype=np.float64, na_value=np.nan), kind in "iu", values.tolist), False
         if kind in "mMb" and isinstance(values.dtype, np.dtype):
             return values.to_numpy(), False
         return values.to_numpy(dtype=object), str(values.dtype).startswith(("category", "dictionary"))
-    if hasattr(values, "combine_chunks") or hasattr(values, "dictionary_decode"):  # pyarrow: its own conversion loses nulls of dictionaries
+    if hasattr(values, "to_pylist"):  # pyarrow: its own conversion loses nulls of dictionaries
         categorical = str(values.type).startswith("dictionary")
         if categorical:
             values = values.cast(values.type.value_type)
-        return values.to_numpy(**({} if hasattr(values, "num_chunks") else {"zero_copy_only": False})), categorical
+        array = values.to_numpy(**({} if hasattr(values, "num_chunks") else {"zero_copy_only": False}))
+        return _all_digits(array, "int" in str(values.type), values.to_pylist), categorical
     if hasattr(values, "to_numpy") and hasattr(values, "dtype"):  # polars
-        return values.to_numpy(), type(values.dtype).__name__ in ("Categorical", "Enum")
+        kind = type(values.dtype).__name__
+        return _all_digits(values.to_numpy(), "Int" in kind, values.to_list), kind in ("Categorical", "Enum")
     return np.asarray(values if not _ragged(values) else np.array([*values, None], object)[:-1]), False
+
+
+def _all_digits(array, integers, as_list):
+    """The array, or the Python objects where integers with gaps among them were made floats that cannot hold all of their digits."""
+    if integers and array.dtype.kind == "f" and (np.abs(array) >= 2**53).any():
+        return np.array([*as_list(), None], object)[:-1]
+    return array
 
 
 def _ragged(values):

@@ -46,10 +46,7 @@ def read(path, texts=(), written=()):
         raise ValueError(f"{path} must end in {', '.join((*CSV[:3], *PARQUET))} (CSV also in .gz)")
     with open(path, "rb") as f:
         raw = f.read()
-    try:
-        table = _parquet(path, raw) if path.lower().endswith(PARQUET) else _csv(path, raw, texts, written)
-    except TypeError as error:  # a column of lists or the like
-        raise ValueError(f"{path}: {error}") from error
+    table = _parquet(path, raw) if path.lower().endswith(PARQUET) else _csv(path, raw, texts, written)
     if not len(next(iter(table.values())).values):
         raise ValueError(f"{path} has no rows")
     return table
@@ -58,13 +55,16 @@ def read(path, texts=(), written=()):
 def _parquet(path, raw):
     pyarrow, parquet = require("pyarrow", "tables", "reading Parquet"), require("pyarrow.parquet", "tables", "reading Parquet")
     try:
-        table = parquet.read_table(pyarrow.BufferReader(raw))
+        table = parquet.ParquetFile(pyarrow.BufferReader(raw)).read()
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"{path} is not a Parquet file, or it is damaged: {error}") from error
-    names = [name for name in table.column_names if not name.startswith("__index_level_")]  # pandas' index is no column
-    if not names:
+    kept = [i for i, name in enumerate(table.column_names) if not name.startswith("__index_level_")]  # pandas' index is no column
+    if not kept:
         raise ValueError(f"{path} has no columns")
-    return columns(table.select(names))
+    try:
+        return columns(table.select(kept))
+    except (ValueError, TypeError) as error:  # a name that stands twice, a column of lists or the like
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _csv(path, raw, texts, written):

@@ -112,6 +112,11 @@ def test_bad_input_is_one_line(capsys, monkeypatch, tmp_path, argv, message):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_network_beyond_the_memory_is_refused(capsys, tmp_path):
+    status, _, err = run(capsys, "train", "iris", "--hidden", "9999999,9999999", *files(tmp_path))
+    assert status == 2 and err.startswith("vivace: --hidden must be widths whose network fits into memory: 100,") and err.count("\n") == 1
+
+
 def test_missing_scikit_learn_names_the_extra(capsys, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     status, _, err = run(capsys, "train", "iris", *files(tmp_path))

@@ -1,5 +1,7 @@
 """From raw CSV and Parquet to a file of predictions through the command line, and each bad input in one line."""
 import csv
+import gzip
+import io
 import json
 import os
 import re
@@ -328,12 +330,14 @@ def answers(capsys, monkeypatch, folder, path, *options):
     ("007", "7", ["007", "7"]), ("007", "042", ["007", "042"]), ("0", "1", [0, 1]), ("1.0", "2.0", [1.0, 2.0]), ("2", "10", [2, 10]),
     ("1.50", "2", ["1.50", "2"]), ("-1", "+1", ["-1", "+1"]), ("9007199254740993", "9007199254740992", [2**53, 2**53 + 1]),
     ("1" * 26, "1" * 25 + "2", [int("1" * 26), int("1" * 26) + 1]), ("true", "false", ["false", "true"]),
-    ("True", "False", [False, True]), ("2020-01-01", "2020-06-01 12:00", ["2020-01-01", "2020-06-01 12:00"]), ("ja, klar", "n\u00e9", ["ja, klar", "n\u00e9"]),
+    ("True", "False", [False, True]), ("2020-01-01", "2020-06-01 12:00", ["2020-01-01", "2020-06-01 12:00"]),
+    ("ja, klar", "n\u00e9", ["ja, klar", "n\u00e9"]),
 ])
 def test_labels_come_back_as_they_were_written(capsys, monkeypatch, tmp_path, low, high, labels):
     written = [low if i < 20 else high for i in range(40)]
     (tmp_path / "t.csv").write_text(table(y=[f'"{label}"' for label in written], x=[i // 20 + 0.01 * (i % 7) for i in range(40)]))
-    trainer, found, out = answers(capsys, monkeypatch, tmp_path, tmp_path / "t.csv", *(["--task", "classification"] * ("." in low or "-01" in low)))
+    given = ["--task", "classification"] if "." in low or "-01" in low else []
+    trainer, found, out = answers(capsys, monkeypatch, tmp_path, tmp_path / "t.csv", *given)
     assert found == written and "accuracy 1.0000" in out
     assert list(map(repr, trainer.table.labels)) == list(map(repr, labels))
     assert run(capsys, "predict", tmp_path / "m.vivace", tmp_path / "t.csv", "--out", tmp_path / "p.parquet")[0] == 0
@@ -360,6 +364,34 @@ def test_a_target_among_the_categories_has_classes(capsys, monkeypatch, tmp_path
     (tmp_path / "t.csv").write_text(table(y=[0.5 * (i % 4) for i in range(40)]))
     trainer = answers(capsys, monkeypatch, tmp_path, tmp_path / "t.csv", "--categories", "y,x")[0]
     assert trainer.table.labels == [0.0, 0.5, 1.0, 1.5] and trainer.table.kinds["x"] == "category"
+
+
+def test_names_that_a_terminal_cannot_show(trained, tmp_path, monkeypatch):
+    """Predictions are UTF-8 as in a file; a message names what it can."""
+    (tmp_path / "t.csv").write_text(table(y=["h\u00e9", "no"] * 20))
+    shown = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", shown)
+    model = str(tmp_path / "\u00fc.vivace")
+    assert cli.main(["train", str(tmp_path / "t.csv"), "--target", "y", "--quiet", "--epochs", "1", *files(tmp_path), "--out", model]) == 0
+    assert cli.main(["predict", model, str(tmp_path / "t.csv"), "--out", "-"]) == 0
+    out = shown.buffer.getvalue().decode()
+    assert "\\xfc.vivace\n" in out and "\nprediction,probability_h\u00e9,probability_no\n" in out
+
+
+@pytest.mark.parametrize("ending, opened", [("tsv", open), ("csv.gz", gzip.open), ("TSV.GZ", gzip.open)])
+def test_predictions_are_written_as_their_ending_says(trained, tmp_path, capsys, ending, opened):
+    path = tmp_path / f"p.{ending}"
+    assert run(capsys, "predict", trained / "m.vivace", trained / "data.csv", "--out", path)[0] == 0
+    with opened(path, "rt") as f:
+        assert f.readline().split("\t" if "tsv" in ending.lower() else ",")[:2] == ["prediction", "probability_high"]
+    assert list(tablefile.read(path)) == ["prediction", "probability_high", "probability_low", "probability_so-so"]
+
+
+def test_parquet_with_a_name_twice_is_one_line(tmp_path, capsys):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.Table.from_arrays([pyarrow.array([1, 2])] * 3, ["x", "x", "y"]), tmp_path / "t.parquet")
+    status, out, err = run(capsys, "train", tmp_path / "t.parquet", "--target", "y", *files(tmp_path))
+    assert (status, out) == (2, "") and err == f"vivace: {tmp_path / 't.parquet'}: column names must differ, got 'x' twice\n"
 
 
 def test_a_column_of_lists_is_one_line(tmp_path):

@@ -81,6 +81,19 @@ def test_arrays():
     assert list(columns({"a": [1], 2: [3]}, ["2"])) == ["2"]
 
 
+@pytest.mark.parametrize("package", ["numpy", "pandas", "pyarrow", "polars"])
+def test_integers_as_names_keep_all_their_digits(package):
+    module, big = pytest.importorskip(package), 2**53
+    make = {"numpy": lambda values: values if None in values else np.array(values),
+            "pandas": lambda values: module.Series(values, dtype="Int64"),
+            "pyarrow": lambda values: module.array(values), "polars": lambda values: module.Series(values)}[package]
+    for values in ([big, big + 1], [big + 1, None, 7]):
+        held = column(make(values))
+        assert held.kind == "number" and held.given() == values
+        assert as_kind(held, "category", "c").values.tolist() == [None if value is None else str(value) for value in values]
+    assert column(np.array([2**63, 2**63 + 1], np.uint64)).given() == [2**63, 2**63 + 1]
+
+
 @pytest.mark.parametrize("frame, error, message", [
     (3.0, TypeError, "a table must be a frame, a dict of columns or a 2-D array, got float"),
     (np.zeros(3), TypeError, r"got ndarray of shape \(3,\)"),

@@ -94,6 +94,8 @@ def test_json_says_it_all():
     lambda d: d.pop("columns"), lambda d: d["columns"].clear(), lambda d: d.update(format=2), lambda d: d["columns"][0].update(kind="x"),
     lambda d: d["columns"][0]["mean"].append(1.0), lambda d: d["columns"][0]["names"].pop(), lambda d: d["columns"][0].update(scale=[-1.0]),
     lambda d: d["columns"][0].update(scale=["1"]), lambda d: d["columns"][2]["values"].append("q"), lambda d: d["target"].update(labels=[]),
+    lambda d: d["target"].update(kind="number"), lambda d: d["target"].update(labels=["no", "no"]),
+    lambda d: d["target"].update(kind="number", labels=[1, "1.0"]), lambda d: d["target"].update(kind="number", labels=[1, "inf"]),
     lambda d: d["columns"][0]["names"].__setitem__(0, "b"), lambda d: d["columns"][4]["names"].__setitem__(0, "b"),
     lambda d: d["target"].update(task="sorting"), lambda d: d["columns"][2].update(other=True), lambda d: d.update(more=1),
 ])
@@ -125,6 +127,19 @@ def test_the_task_is_told_by_the_target(values, task, labels):
         assert codes.dtype == np.int64 and [labels[code] for code in codes] == values
     else:
         assert codes.dtype == np.float64 and codes.tolist() == values
+
+
+def test_classes_are_compared_exactly():
+    y = [2**60 + 1, 2**60, 10**25, 10**25 + 1]
+    encoder = TableEncoder.fit({"x": [1, 2, 3, 4]}, y, task="classification")
+    assert encoder.labels == sorted(y) and encoder.transform_target(y[::-1]).tolist() == [3, 2, 0, 1]
+    encoder = TableEncoder.fit({"x": [1, 2, 3, 4], "y": [1, 2, 1, 2], "z": [1.5, 1.5, 2.5, 2.5]}, "z", categories=["z", "y"])
+    assert encoder.labels == [1.5, 2.5] and encoder.kinds == {"x": "number", "y": "category", "z": "number"}
+    assert TableEncoder.from_json(encoder.to_json()).transform_target(["1.50", "25e-1"]).tolist() == [0, 1]
+    with pytest.raises(ValueError, match="the target 'z' is among the categories"):
+        TableEncoder.fit({"x": [1, 2], "z": [1, 2]}, "z", task="regression", categories=["z"])
+    with pytest.raises(ValueError, match="column 'y' must hold finite numbers below 1e\\+300, got inf in row 2"):
+        TableEncoder.fit({"x": [1, 2], "y": [1, 10**400]}, "y")
 
 
 def test_the_task_can_be_given():
