@@ -71,11 +71,12 @@ def _csv(path, raw, texts, written):
     try:
         if path.lower().endswith(".gz"):
             raw = gzip.decompress(raw)
-        content = io.StringIO(raw.decode("utf-8-sig"), newline="")
+        raw.decode()  # all of it, before anything is told by the first rows
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is not a gzip file, or it is damaged: {error}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} must be UTF-8 text, got byte {raw[error.start]:#04x} at {error.start}") from None
+    content = io.TextIOWrapper(io.BytesIO(raw), "utf-8-sig", newline="")
     delimiter = max(",;\t|", key=lambda mark: len(next(_rows(path, content, mark, strict=False), ())))
     names = [name.strip() for name in next(_rows(path, content, delimiter), ())]
     if not names:
