@@ -58,10 +58,11 @@ def run(args):
 
 
 def predictions(trainer, X):
-    """{"prediction": labels or values, "probability_<label>": ...} of encoded rows."""
+    """{"prediction": labels or values, "probability_<label>": ...} of encoded rows; prediction_0, ... where a model has several outputs."""
     encoder = trainer.table
-    if encoder.task == "regression":
-        return {"prediction": trainer.predict(X)[:, 0]}
+    if encoder.task != "classification":
+        columns = trainer.predict(X).reshape(len(X), -1).T
+        return {"prediction": columns[0]} if len(columns) == 1 else {f"prediction_{i}": values for i, values in enumerate(columns)}
     p = trainer.predict_proba(X)
     if p.shape[1] != len(encoder.labels):
         raise Refused(f"the model has {p.shape[1]} outputs for {len(encoder.labels)} classes: its file does not fit together")

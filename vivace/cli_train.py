@@ -8,6 +8,9 @@ from .threads import MOST
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 PICTURES = (".png", ".pdf", ".svg", ".jpg")
 
+LARGEST, SMALLEST = 1e37, 1e-30
+"""What a target may be and differ by: far enough from the ends of float32 for the weights that make it."""
+
 BYTES = 24
 """Of a weight in training, at least: the number, two moments, and a snapshot of these."""
 
@@ -139,6 +142,8 @@ def _table(args):
         empty = next((name for name, held in table.items() if held.missing.all()), None)
         if empty is not None:
             raise ValueError(f"column {empty!r} has no values: leave it out with --drop {empty}")
+        if goal["task"] == "regression":
+            _check_range(args.target, table[args.target].values)
     except (ValueError, TypeError) as error:
         raise Refused(f"{args.data}: {error}") from error
     rows, labels = len(table[args.target].values), goal["labels"]
@@ -182,6 +187,14 @@ def _chosen(args, table, categories):
     counting = [name for name, held in table.items()
                 if name not in (args.target, *args.drop, *args.keep, *categories) and _numbers_rows(held)]
     return {name: held for name, held in table.items() if name not in (*args.drop, *counting)}, counting
+
+
+def _check_range(target, values):
+    """ValueError for values that predictions, which are float32, could not give back."""
+    low, high = float(values.min()), float(values.max())
+    if max(-low, high) > LARGEST or high - low < SMALLEST:
+        raise ValueError(f"the target {target!r} must have values below {LARGEST:g} that differ by {SMALLEST:g} at least, got {low:g} to "
+                         f"{high:g}: predictions are float32, give it another unit")
 
 
 def _check_rows(data, groups, goal):

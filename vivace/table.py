@@ -68,11 +68,17 @@ class TableEncoder:
                 raise ValueError(f"target must have N = {rows} values, one for each row, got {len(held.values)}")
             task, categories = task_of_categories(name, task, categories)
             described = describe_target(name, held, task) if table and rows else None
+        empty = next((name for name, held in table.items() if rows and held.missing.all()), None)
+        if empty is not None:
+            raise ValueError(f"column {empty!r} has no values: leave it out")
         return cls.of_inputs(table, described, categories, standardize, max_categories)
 
     @classmethod
     def of_inputs(cls, table, described=None, categories=(), standardize=True, max_categories=64):
-        """An encoder for {name: Column} of the inputs alone, and a target that `describe_target` has described, perhaps by more rows."""
+        """An encoder for {name: Column} of the inputs alone, and a target that `describe_target` has described, perhaps by more rows.
+
+        As fit, but for columns without a value: these are left out, a part of the rows may have none by chance.
+        """
         if not table:
             raise ValueError("the table has no columns to learn from")
         require(table, categories)
@@ -261,7 +267,7 @@ def _learn(name, held, standardize, max_categories):
     """(block, None), or (None, why the column says nothing)."""
     missing = held.missing
     if missing.all():
-        raise ValueError(f"column {name!r} has no values: leave it out")
+        return None, "no values"
     block = {"name": name, "kind": held.kind, "names": [], "mean": [], "scale": [], "values": [], "other": False,
              "missing": bool(missing.any())}
     indicator = [f"missingindicator_{name}"] if block["missing"] else []

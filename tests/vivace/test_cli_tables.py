@@ -226,6 +226,8 @@ def table(**columns):
     ("x,y\n1,.5\n2,.7\n", (), "2 rows are too few: a training, a validation and a test part take 3 at least"),
     (table(y=[f"n{i // 2}" for i in range(40)]), (), "the largest of the 20 classes of 'y', 'n0', has only 2 of 40 rows"),
     (table(), ("--categories", "y", "--task", "regression"), "the target 'y' is among the categories, so it has classes"),
+    (table(y=[f"{i}.5e38" for i in range(40)]), (), "the target 'y' must have values below 1e+37 that differ by 1e-30 at least, got"),
+    (table(y=[f"{i}.5e-40" for i in range(40)]), (), "differ by 1e-30 at least, got 5e-41 to 3.95e-39: predictions are float32"),
     (table(), ("--categories", "x", "--drop", "x"), "--drop leaves the column 'x' out: --keep and --categories cannot name it"),
     (table(), ("--task", "sorting"), "--task: invalid choice: 'sorting'"), (table(), ("--target", ""), "the column '' is missing"),
 ])
@@ -364,6 +366,15 @@ def test_a_target_among_the_categories_has_classes(capsys, monkeypatch, tmp_path
     (tmp_path / "t.csv").write_text(table(y=[0.5 * (i % 4) for i in range(40)]))
     trainer = answers(capsys, monkeypatch, tmp_path, tmp_path / "t.csv", "--categories", "y,x")[0]
     assert trainer.table.labels == [0.0, 0.5, 1.0, 1.5] and trainer.table.kinds["x"] == "category"
+
+
+def test_a_column_with_a_value_in_one_row(capsys, monkeypatch, tmp_path):
+    """It has none in the training rows of some seeds."""
+    (tmp_path / "t.csv").write_text(table(w=[3.5] + [""] * 39))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    argv = ["train", tmp_path / "t.csv", "--target", "y", "--quiet", "--epochs", 1, *files(tmp_path)]
+    out = "".join(run(capsys, *argv, "--seed", seed)[1] for seed in (0, 1))
+    assert "3 columns as 4 inputs" in out and "2 columns as 3 inputs" in out and "left out: w (no values)" in out
 
 
 def test_names_that_a_terminal_cannot_show(trained, tmp_path, monkeypatch):
