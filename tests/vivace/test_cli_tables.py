@@ -169,10 +169,11 @@ def test_a_table_is_the_same_with_pyarrow_and_without_and_in_chunks_of_any_size(
               "zip": ["007", "A7", "08"], "none": [None] * 3, "q": ["a;b", "c", 'x "y" \nline2']}
     kinds = {"id": "number", "x": "number", "yes": "boolean", "day": "date"}
     odd = tmp_path / "odd.csv"
-    odd.write_text('"a;b|c,d",hex,nan,true,plus,names,zone,ctrl,last\r\n0x1A,0x1A,NAN,tRuE,+5,Nan,2020-01-01T01:00+01:00,\x1a,nan\r'
-                   '"1,5",16,1,FALSE,-.5e1,Ann,2020-01-01,b,-nAn\n\r\n2,,inf,,,Nan,2020-01-01 02:00-01:30,c,x')
+    odd.write_text('"a;b|c,d",hex,nan,true,plus,names,zone,ctrl,under,last\r\n0x1A,0x1A,NAN,tRuE,+5,Nan,2020-01-01T01:00+01:00,\x1a,1_0,nan\r'
+                   '"1,5",16,1,FALSE,-.5e1,Ann,2020-01-01,b,2,-nAn\n\r\n2,,inf,,,Nan,2020-01-01 02:00-01:30,c,3,x')
     wanted |= {"a;b|c,d": ["0x1A", "1,5", "2"], "hex": ["0x1A", "16", None], "nan": [np.nan, 1, np.inf], "true": [1, 0, np.nan],
-               "plus": [5, -5, np.nan], "names": ["Nan", "Ann", "Nan"], "ctrl": ["\x1a", "b", "c"], "last": [None, "-nAn", "x"],
+               "plus": [5, -5, np.nan], "names": ["Nan", "Ann", "Nan"], "ctrl": ["\x1a", "b", "c"], "under": ["1_0", "2", "3"],
+               "last": [None, "-nAn", "x"],
                "zone": np.array(["2020-01-01T00:00", "2020-01-01T00:00", "2020-01-01T03:30"], "datetime64[us]")}
     kinds |= {"nan": "number", "true": "boolean", "plus": "number", "zone": "date"}
     for missing, chunk in [("another", 10_000), ("pyarrow", 10_000), ("another", 1), ("another", 2)]:
