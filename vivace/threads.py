@@ -75,8 +75,8 @@ def forced():
         if value:
             if name == "OMP_NUM_THREADS":  # OpenMP takes a list, a number for every level of nesting
                 value = value.split(",")[0].strip()
-            if not value.isdigit() or int(value) < 1:
-                raise ValueError(f"{name} must be an int >= 1, got {value!r}")
+            if not value.isdecimal() or not 1 <= int(value) <= MOST:
+                raise ValueError(f"{name} must be an int in 1..{MOST}, got {value!r}")
             return int(value)
     return None
 
