@@ -132,7 +132,7 @@ def _table(args):
     import numpy as np
 
     from . import classes, datasets, tablefile
-    from .frame import as_kind
+    from .frame import as_kind, some
     from .table import TableEncoder, describe_target
     task, categories = _task_and_categories(args)
     table = tablefile.read(args.data, texts=categories, written=[args.target])
@@ -148,7 +148,7 @@ def _table(args):
         raise Refused(f"{args.data}: {error}") from error
     rows, labels = len(table[args.target].values), goal["labels"]
     groups = classes.codes(as_kind(table[args.target], goal["kind"], args.target), labels) if labels else np.zeros(rows, np.int64)
-    _check_rows(args.data, groups, goal)
+    untested = _untested(args.data, groups, goal)
 
     def task(seed, first):
         split = datasets.split(np.arange(rows), groups, seed=seed, stratify=bool(labels))
@@ -165,6 +165,8 @@ def _table(args):
             for name, reason in [(name, f"it numbers the rows; --keep {name} learns from it") for name in counting] + [
                     *encoder.left_out.items()]:
                 print(f"left out: {name} ({reason})", flush=True)
+            if untested:
+                print(f"trained on, not tested: {some(untested, 8)} (fewer than {FEWEST} rows)", flush=True)
         return Task(made, len(labels), encoder)
     return task
 
@@ -177,6 +179,8 @@ def _task_and_categories(args):
     twice = next((name for name in args.drop if name in (*args.keep, *args.categories)), None)
     if twice is not None:
         raise Refused(f"--drop leaves the column {twice!r} out: --keep and --categories cannot name it")
+    if args.target in args.categories and args.task == "regression":
+        raise Refused(f"--categories names the target {args.target!r}, so it has classes: --task cannot be regression")
     return task_of_categories(args.target, args.task, args.categories)
 
 
@@ -197,18 +201,21 @@ def _check_range(target, values):
                          f"{high:g}: predictions are float32, give it another unit")
 
 
-def _check_rows(data, groups, goal):
-    """Refused where no row is left for validation and test: of each class they take a fifth, rounded."""
+def _untested(data, groups, goal):
+    """The classes that have too few rows for a part of them to be put aside; Refused where this is so for all of them.
+
+    Validation and test take a fifth of the rows of each class, rounded.
+    """
     import numpy as np
-    counts = np.bincount(groups)
+    counts, labels = np.bincount(groups), goal["labels"]
     if counts.max() >= FEWEST:
-        return
+        return [label for label, count in zip(labels, counts) if count < FEWEST]
     parts = f"a training, a validation and a test part take {FEWEST} at least"
-    if goal["labels"]:
-        most = int(counts.argmax())
-        raise Refused(f"{data}: the largest of the {len(counts)} classes of {goal['name']!r}, {goal['labels'][most]!r}, has only "
-                      f"{counts[most]} of {len(groups)} rows: {parts}")
-    raise Refused(f"{data}: {len(groups)} rows are too few: {parts}")
+    if not labels:
+        raise Refused(f"{data}: {len(groups)} rows are too few: {parts}")
+    most = int(counts.argmax())
+    raise Refused(f"{data}: the largest of the {len(counts)} classes of {goal['name']!r}, {labels[most]!r}, has only "
+                  f"{counts[most]} of {len(groups)} rows: {parts}")
 
 
 def _numbers_rows(held):

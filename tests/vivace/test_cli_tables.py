@@ -226,7 +226,7 @@ def table(**columns):
     ("x,y\n1,a\n2,b\n3,a\n", (), "the largest of the 2 classes of 'y', 'a', has only 2 of 3 rows: a training"),
     ("x,y\n1,.5\n2,.7\n", (), "2 rows are too few: a training, a validation and a test part take 3 at least"),
     (table(y=[f"n{i // 2}" for i in range(40)]), (), "the largest of the 20 classes of 'y', 'n0', has only 2 of 40 rows"),
-    (table(), ("--categories", "y", "--task", "regression"), "the target 'y' is among the categories, so it has classes"),
+    (table(), ("--categories", "y", "--task", "regression"), "--categories names the target 'y', so it has classes: --task"),
     (table(y=[f"{i}.5e38" for i in range(40)]), (), "the target 'y' must have values below 1e+37 that differ by 1e-30 at least, got"),
     (table(y=[f"{i}.5e-40" for i in range(40)]), (), "differ by 1e-30 at least, got 5e-41 to 3.95e-39: predictions are float32"),
     (table(), ("--categories", "x", "--drop", "x"), "--drop leaves the column 'x' out: --keep and --categories cannot name it"),
@@ -367,6 +367,13 @@ def test_a_target_among_the_categories_has_classes(capsys, monkeypatch, tmp_path
     (tmp_path / "t.csv").write_text(table(y=[0.5 * (i % 4) for i in range(40)]))
     trainer = answers(capsys, monkeypatch, tmp_path, tmp_path / "t.csv", "--categories", "y,x")[0]
     assert trainer.table.labels == [0.0, 0.5, 1.0, 1.5] and trainer.table.kinds["x"] == "category"
+
+
+def test_classes_that_are_too_small_to_be_tested_are_named(capsys, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    (tmp_path / "t.csv").write_text(table(y=["a", "b"] * 17 + ["c", "c", "c", "d", "e", "e"]))
+    out = run(capsys, "train", tmp_path / "t.csv", "--target", "y", "--quiet", "--epochs", 1, *files(tmp_path))[1]
+    assert "trained on, not tested: 'd', 'e' (fewer than 3 rows)\n" in out
 
 
 def test_a_column_with_a_value_in_one_row(capsys, monkeypatch, tmp_path):
