@@ -59,11 +59,14 @@ def run(args):
 
 def predictions(trainer, X):
     """{"prediction": labels or values, "probability_<label>": ...} of encoded rows; prediction_0, ... where a model has several outputs."""
+    import numpy as np
     encoder = trainer.table
     if encoder.task != "classification":
         columns = trainer.predict(X).reshape(len(X), -1).T
         return {"prediction": columns[0]} if len(columns) == 1 else {f"prediction_{i}": values for i, values in enumerate(columns)}
     p = trainer.predict_proba(X)
+    if p.shape[1] == 1:  # of the second of two classes
+        p = np.hstack([1 - p, p])
     if p.shape[1] != len(encoder.labels):
         raise Refused(f"the model has {p.shape[1]} outputs for {len(encoder.labels)} classes: its file does not fit together")
     chosen = p.argmax(axis=1)
@@ -80,4 +83,5 @@ def _score(trainer, X, table):
         except ValueError as error:
             print(f"no score: {error}")
         else:
-            print(f"score on these rows: {line(score(trainer.predict(X), y, encoder.task == 'classification'))}")
+            classes = encoder.task == "classification"
+            print(f"score on these rows: {line(score((trainer.predict_classes if classes else trainer.predict)(X), y, classes))}")

@@ -288,6 +288,29 @@ def test_predict_needs_a_model_of_a_table(trained, tmp_path, capsys):
         assert (status, out) == (2, "") and err.count("\n") == 1 and message in err, err
 
 
+@pytest.mark.parametrize("target, outputs, loss, header", [
+    ("y", 1, "BCEWithLogitsLoss", "prediction,probability_no,probability_yes"), ("x", 1, "MSELoss", "prediction"),
+    (None, 2, "MSELoss", "prediction_0,prediction_1")])
+def test_predictions_of_models_made_in_python(tmp_path, capsys, target, outputs, loss, header):
+    data = {"x": np.arange(40.0), "z": ["a", "b"] * 20, "y": ["no", "yes"] * 20}
+    encoder = TableEncoder.fit(data, target)
+    model = vv.nn.Sequential(vv.nn.Linear(len(encoder.feature_names_out), outputs))
+    trainer = vv.Trainer(model, getattr(vv.nn, loss)(), vv.optim.SGD(model.parameters(), lr=0.1))
+    trainer.table = encoder
+    trainer.save(tmp_path / "m.vivace")
+    (tmp_path / "t.csv").write_text(table(x=range(40)))
+    status, out, err = run(capsys, "predict", tmp_path / "m.vivace", tmp_path / "t.csv", "--out", tmp_path / "p.csv")
+    assert (status, err) == (0, "") and ("score" in out) == (target is not None)
+    found = tablefile.read(tmp_path / "p.csv")
+    assert ",".join(found) == header
+    raw = trainer.predict(encoder.transform(data))
+    if target == "y":
+        right = found["prediction"].values == data["y"]
+        assert f"accuracy {right.mean():.4f}" in out and ((raw[:, 0] > 0) == (found["prediction"].values == "yes")).all()
+    else:
+        np.testing.assert_allclose(np.column_stack([held.values for held in found.values()]), raw, rtol=1e-6)
+
+
 def test_missing_and_unseen_values_are_predicted(trained, tmp_path, capsys):
     (tmp_path / "n.csv").write_text("joined,member,city,income,age,more\n,,Atlantis,,,1\n,,NA,,,2\n,,Rome,,,3\n")
     status, out, _ = run(capsys, "predict", trained / "m.vivace", tmp_path / "n.csv", "--out", "-")
