@@ -28,7 +28,7 @@ def built(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("dist")
     source = folder / "source"
     shutil.copytree(ROOT, source,
-                    ignore=shutil.ignore_patterns(".git", "build", "dist", "*.egg-info", "*.so", "__pycache__", ".*cache"))
+                    ignore=shutil.ignore_patterns(".git", ".venv", "build", "dist", "*.egg-info", "*.so", "__pycache__", ".*cache"))
     run("-c", f"import setuptools.build_meta as b; b.build_sdist({str(folder)!r})", cwd=source)
     sdist = next(folder.glob("*.tar.gz"))
     if request.param == "from the sdist":
