@@ -60,6 +60,14 @@ def clip_grad_value_(parameters, clip_value):
         np.clip(gradient, -clip_value, clip_value, out=gradient)
 
 
+def skip_init(module_cls, *args, **kwargs):
+    """module_cls(*args, **kwargs) without its reset_parameters(): nothing is drawn, the values are for you to write."""
+    undrawn = type(module_cls.__name__, (module_cls,), {"reset_parameters": lambda self: None})
+    module = undrawn(*args, **kwargs)
+    module.__class__ = module_cls
+    return module
+
+
 def parameters_to_vector(parameters):
     """All values one after the other (P,)."""
     return np.concatenate([p.numpy().reshape(-1) for p in parameters])

@@ -44,3 +44,12 @@ def test_a_norm_that_is_not_finite(order):
     with pytest.raises(RuntimeError, match=f"order {order} of the gradients is inf"):
         nn.utils.clip_grad_norm_(p, 1.0, order, error_if_nonfinite=True)
     assert p.grad.numpy().tolist() == [1, np.inf]
+
+
+def test_skip_init_draws_nothing():
+    nn.manual_seed(0)
+    expected = nn.Linear(3, 2).weight.numpy().copy()
+    nn.manual_seed(0)
+    layer = nn.utils.skip_init(nn.Linear, 3, 4, bias=False)
+    assert type(layer) is nn.Linear and layer.weight.shape == (4, 3) and layer.bias is None
+    np.testing.assert_array_equal(nn.Linear(3, 2).weight.numpy(), expected)

@@ -100,7 +100,7 @@ class Network:
         self.model.to(dtype)
 
     def _linear(self, sizes, i, dtype):
-        self.linears.append(nn.Linear(sizes[i], sizes[i + 1], dtype=dtype))
+        self.linears.append(nn.utils.skip_init(nn.Linear, sizes[i], sizes[i + 1], dtype=dtype))
         return self.linears[-1]
 
     def draw(self, random, activations):

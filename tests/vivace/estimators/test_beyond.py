@@ -172,6 +172,14 @@ def test_bad_rows_are_named(given, told):
         model.fit(**{"X": X, "y": Y, **given})
 
 
+def test_a_fit_draws_from_its_own_random_state_alone():
+    vv.manual_seed(0)
+    expected = nn.Linear(3, 3).weight.numpy().copy()
+    vv.manual_seed(0)
+    classifier(max_iter=1, normalisation="batch").fit(X, Y)
+    np.testing.assert_array_equal(nn.Linear(3, 3).weight.numpy(), expected)
+
+
 def test_a_single_class_is_always_right():
     """As in scikit-learn, whatever the sign of the only output."""
     model = classifier(early_stopping=True, hidden_layer_sizes=(50, 50), max_iter=3, random_state=3).fit(X * 9, np.ones(len(X)))
