@@ -14,6 +14,9 @@ SOON, SURER = 0.02, 4
 measurement of all threads should not count for long. One of six fits of 64-128-10, beside nothing but the system's own work, kept one
 thread for a second, 18 us a step instead of 12.5."""
 
+MARGIN = 1.1
+"""All threads have to be so many times as fast as one: near the even they swing by a fifth from one moment to the next, one does not."""
+
 COST = 25
 """And at least so many times as long as the slower sizes took more: 4% of the time, where their steps take long."""
 
@@ -54,12 +57,16 @@ class Team:
             return self.size, min(seconds, SLICE), max(1, self._wanted() - self.held[0])
         if self.queue:  # to the end of the step
             return self.size, min(seconds, SLICE), 1
-        self.size = min(self.sizes, key=lambda n: self.seconds.get(n, 0.0))
+        self.size = min(self.sizes, key=self._dear)
         return self.size, min(seconds, SLICE), None
+
+    def _dear(self, size):
+        """The seconds of a step by which sizes are compared; those of several threads count for more."""
+        return self.seconds.get(size, 0.0) * (1 if size == 1 else MARGIN)
 
     def _settle(self):
         """All sizes were measured."""
-        best = min(self.sizes, key=self.seconds.get)
+        best = min(self.sizes, key=self._dear)
         self.wait = AGAIN if best == self.sizes[0] else SOON if best != self.best else min(SURER * self.wait, AGAIN)
         lost = sum(spent * (1 - self.seconds[best] / self.seconds[size]) for size, spent in self.spent.items())
         self.best, self.until, self.spent = best, max(self.wait, COST * lost), dict.fromkeys(self.sizes, 0.0)
