@@ -15,9 +15,7 @@
         for (int j = 0; j < NV; j++)                                                                                           \
             for (ptrdiff_t i = base + j * W; i < O; i = O)
 
-INLINE VEC F(positive)(VEC x) { return F(select)(x < 0, F(all)(0), x); }
-/* the part of softplus(z) and softplus(-z) that they share */
-INLINE VEC F(log1p_exp)(VEC z) { return F(log1p)(F(exp)(-F(abs)(z))); }
+INLINE VEC F(positive)(VEC x) { return F(at_least)(F(all)(0), x); }
 /* m to the power gamma, m in 0..1 */
 INLINE VEC F(power_of)(VEC m, REAL gamma) {
     if (gamma == 2) return m * m;
@@ -105,7 +103,7 @@ COLUMN_LOSS(tweedie_error, 1,
     const double power = s[0]; const VEC eps = F(all)((REAL)s[1]); const int log_input = k[2] != 0;
     const VEC a = F(all)((REAL)(2 - power)); const VEC b = F(all)((REAL)(1 - power));
     const VEC over_a = F(all)((REAL)(1 / (2 - power))); const VEC over_b = F(all)((REAL)(1 / (1 - power)));, {
-    const VEC mu = log_input ? p : F(select)(p < eps, eps, p);
+    const VEC mu = log_input ? p : F(at_least)(eps, p);
     const VEC z = log_input ? p : F(log)(mu);
     const VEC up = F(exp)(a * z);
     const VEC down = F(exp)(b * z);
@@ -137,7 +135,7 @@ COLUMN_LOSS(kl_divergence, !k[1], const int log_target = k[0] != 0;, {
 })
 
 COLUMN_LOSS(weighted_binary_cross_entropy_logits, 1, , {
-    const VEC rest = F(log1p_exp)(p);
+    const VEC rest = F(softplus_rest)(p);
     const VEC yes = v * q;
     const VEC no = one - q;
     term = yes * (F(positive)(-p) + rest) + no * (F(positive)(p) + rest);
@@ -149,7 +147,7 @@ COLUMN_LOSS(sigmoid_focal, 1,
     const VEC alpha = F(all)((REAL)s[1]); const VEC beta = F(all)((REAL)(1 - s[1]));, {
     const VEC yes = F(sigmoid)(p);
     const VEC no = F(sigmoid)(-p);
-    const VEC near = F(log1p_exp)(p);
+    const VEC near = F(softplus_rest)(p);
     const VEC absent = one - q;
     const VEC b = q * (F(positive)(-p) + near) + absent * (F(positive)(p) + near);
     const VEC m = yes * absent + no * q;
@@ -173,7 +171,7 @@ static void F(gaussian_nll)(const REAL *y, const REAL *t, LOSS_ARGS) {
         for (int j = 0; j < NV; j++) acc[j] = zero;
         EACH_COLUMN {
             const VEC d = LOAD(means, i, O) - LOAD(t + n * O, i, O), given = LOAD(variances, i, O);
-            const VEC v = F(select)(given < eps, eps, given), precision = log_variance ? F(exp)(-given) : one / v;
+            const VEC v = F(at_least)(eps, given), precision = log_variance ? F(exp)(-given) : one / v;
             const VEC distance = F(select)(d == 0, d, d * (d * precision)), log_v = log_variance ? given : F(log)(v);
             VEC term = half * (log_v + distance), slope = half * (one - distance);
             if (full) term = term + rest;

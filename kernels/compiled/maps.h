@@ -6,8 +6,8 @@
 #define VV_MAPS_H
 #include "vmath.h"
 
-INLINE vec_f64 negative_f64(vec_f64 x) { return select_f64(x > 0, all_f64(0), x); }
-INLINE vec_f32 negative_f32(vec_f32 x) { return select_f32(x > 0, all_f32(0), x); }
+INLINE vec_f64 negative_f64(vec_f64 x) { return at_most_f64(all_f64(0), x); }
+INLINE vec_f32 negative_f32(vec_f32 x) { return at_most_f32(all_f32(0), x); }
 
 INLINE vec_f64 celu_f64(vec_f64 x, vec_f64 a) { return select_f64(x > 0, x, a * expm1_f64(negative_f64(x) / a)); }
 INLINE vec_f64 celu_slope_f64(vec_f64 x, vec_f64 a) { return select_f64(x > 0, all_f64(1), exp_f64(negative_f64(x) / a)); }
@@ -19,8 +19,7 @@ INLINE vec_f64 softplus_beta_slope_f64(vec_f64 x, vec_f64 a, vec_f64 b) {
 
 /* beyond ±40 the function is x or 0 */
 INLINE vec_f64 cut_f64(vec_f64 x, double low, double high) {
-    x = select_f64(x < low, all_f64(low), x);
-    return select_f64(x > high, all_f64(high), x);
+    return at_most_f64(all_f64(high), at_least_f64(all_f64(low), x));
 }
 INLINE vec_f64 gelu_tanh_sigmoid_f64(vec_f64 x) { return sigmoid_f64(2 * 0.79788456080286535588 * (x + 0.044715 * (x * x * x))); }
 INLINE vec_f64 gelu_tanh_f64(vec_f64 x) {
@@ -41,7 +40,7 @@ INLINE vec_f64 mish_parts_f64(vec_f64 x, vec_f64 *e, vec_f64 *d) {
     return select_f64(above, 1 + 2 * *e, *e * (*e + 2));
 }
 INLINE vec_f64 mish_f64(vec_f64 x) {
-    vec_f64 e, d, c = select_f64(x < -760, all_f64(-760), x), n = mish_parts_f64(c, &e, &d);
+    vec_f64 e, d, c = at_least_f64(all_f64(-760), x), n = mish_parts_f64(c, &e, &d);
     return c * (n / d);
 }
 INLINE vec_f64 mish_slope_f64(vec_f64 x) {
@@ -53,7 +52,7 @@ INLINE vec_f64 mish_slope_f64(vec_f64 x) {
 /* Lambert's continued fraction: x - tanh x = x z / (D + z), D = 3 + z / (5 + ... / 31), z = x² <= 4: no difference of near numbers */
 INLINE vec_f64 tanhshrink_f64(vec_f64 x) {
     vec_f64 a = abs_f64(x), z = x * x, top = all_f64(31), bottom = all_f64(1);
-    z = select_f64(z > 4, all_f64(4), z);
+    z = at_most_f64(all_f64(4), z);
     for (int odd = 29; odd > 1; odd -= 2) {
         vec_f64 next = (double)odd * top + z * bottom;
         bottom = top;
@@ -87,7 +86,7 @@ DEFINE_WIDE_0(tanhshrink_slope)
 
 #define SELU_SCALE ((REAL)1.0507009873554804934193349852946)
 #define SELU_BELOW ((REAL)(1.0507009873554804934193349852946 * 1.6732632423543772848170429916717))
-#define CUT(x, low, high) F(select)((x) < (low), low, F(select)((x) > (high), high, x))
+#define CUT(x, low, high) F(at_least)(low, F(at_most)(high, x))
 #define SIX (zero + 6)
 
 #define VV_MAPS(MAP)                                                                                                           \

@@ -9,7 +9,7 @@ INLINE VEC F(larger)(VEC a, VEC b) { return F(select)((b > a) | (b != b), b, a);
 INLINE VEC F(direction)(VEC d, VEC w, F(terms) t) {
     if (t.clip > 0) {
         const VEC c = F(all)(t.clip);
-        d = F(select)(d > c, c, F(select)(d < -c, -c, d));
+        d = F(at_most)(c, F(at_least)(-c, d));
     }
     if (t.maximize) d = -d;
     if (t.decay != 0) d += F(all)(t.decay) * w;
@@ -110,7 +110,7 @@ UPDATE(rprop) {
         VEC w = LOAD(p, i, n), d = F(direction)(LOAD(g, i, n), w, t);
         VEC turn = first ? zero : F(sign)(d) * F(sign)(LOAD(m, i, n)), size = first ? lr : LOAD(v, i, n);
         size *= F(select)(turn > 0, more, F(select)(turn < 0, less, one));
-        size = F(select)(size < low, low, F(select)(size > high, high, size));
+        size = F(at_least)(low, F(at_most)(high, size));
         d = F(select)(turn < 0, zero, d);
         STORE(v, i, n, size);
         STORE(m, i, n, d);

@@ -17,7 +17,7 @@ enum { F(PARTIAL) = 64 };
 /* --- activations by code, in the order of contract.ACTIVATIONS */
 enum { F(IDENTITY), F(SIGMOID), F(TANH), F(RELU), F(LEAKY_RELU), F(ELU), F(SOFTPLUS) };
 
-INLINE VEC F(relu)(VEC x) { return F(select)(x < 0, F(all)(0), x); }
+INLINE VEC F(relu)(VEC x) { return F(at_least)(F(all)(0), x); }
 INLINE VEC F(leaky_relu)(VEC x, VEC a) { return F(select)(x < 0, a * x, x); }
 INLINE VEC F(elu)(VEC x, VEC a) { return F(select)(x < 0, a * F(expm1)(F(select)(x < 0, x, F(all)(0))), x); }
 
@@ -354,12 +354,12 @@ static void F(cross_entropy)(const REAL *p, const int64_t *t, const REAL *w, REA
             (void)one;                                                                                                         \
         }                                                                                                                      \
     }
-DEFINE_COLUMN_LOSS(cross_entropy_soft, 1, p = F(select)(p < SMALLEST, F(all)(SMALLEST), p), -(q * F(log)(p)), -q / p)
+DEFINE_COLUMN_LOSS(cross_entropy_soft, 1, p = F(at_least)(F(all)(SMALLEST), p), -(q * F(log)(p)), -q / p)
 DEFINE_COLUMN_LOSS(binary_cross_entropy, O,
                    VEC yes = F(log)(p); VEC no = F(log1p)(-p); VEC cut = F(all)(-100); VEC room = (one - p) * p;
-                   VEC least = F(all)((REAL)1e-12); yes = F(select)(yes < cut, cut, yes); no = F(select)(no < cut, cut, no),
-                   -(q * yes + (one - q) * no), (p - q) / F(select)(room < least, least, room))
-DEFINE_COLUMN_LOSS(binary_cross_entropy_logits, O, , F(select)(p > 0, p, zero) - p * q + F(log1p)(F(exp)(-F(abs)(p))),
+                   VEC least = F(all)((REAL)1e-12); yes = F(at_least)(cut, yes); no = F(at_least)(cut, no),
+                   -(q * yes + (one - q) * no), (p - q) / F(at_least)(least, room))
+DEFINE_COLUMN_LOSS(binary_cross_entropy_logits, O, , F(select)(p > 0, p, zero) - p * q + F(softplus_rest)(p),
                    F(sigmoid)(p) - q)
 
 #include "optimizers.h"

@@ -63,17 +63,30 @@ INLINE void store_part_f32(float *p, vec_f32 v, long n) { for (long i = 0; i < n
 INLINE void store_part_f64(double *p, vec_f64 v, long n) { for (long i = 0; i < n; i++) p[i] = v[i]; }
 #endif
 
-/* a b + c with one rounding where the level has it; baseline rounds twice and is exempt from bit promises. */
+/* at_least: x < low ? low : x ;  at_most: x > high ? high : x ;  NaN and the sign of a zero pass, as the instructions' second operand does.
+   exp, tanh and sigmoid take a fifth less time with the instruction than with comparison and masks.
+
+   fma: a b + c with one rounding where the level has it; baseline rounds twice and is exempt from bit promises. */
 #if VV_AVX512
 INLINE vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return (vec_f32)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
 INLINE vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return (vec_f64)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }
 INLINE vec_f32 sqrt_f32(vec_f32 a) { return (vec_f32)_mm512_sqrt_ps((__m512)a); }
 INLINE vec_f64 sqrt_f64(vec_f64 a) { return (vec_f64)_mm512_sqrt_pd((__m512d)a); }
+#define CUTS(T, BITS, UNIT) \
+    INLINE vec_##T at_least_##T(vec_##T low, vec_##T x) { return (vec_##T)_mm512_max_##BITS((UNIT)low, (UNIT)x); } \
+    INLINE vec_##T at_most_##T(vec_##T high, vec_##T x) { return (vec_##T)_mm512_min_##BITS((UNIT)high, (UNIT)x); }
+CUTS(f32, ps, __m512)
+CUTS(f64, pd, __m512d)
 #elif VV_AVX2
 INLINE vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return (vec_f32)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
 INLINE vec_f64 fma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return (vec_f64)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
 INLINE vec_f32 sqrt_f32(vec_f32 a) { return (vec_f32)_mm256_sqrt_ps((__m256)a); }
 INLINE vec_f64 sqrt_f64(vec_f64 a) { return (vec_f64)_mm256_sqrt_pd((__m256d)a); }
+#define CUTS(T, BITS, UNIT) \
+    INLINE vec_##T at_least_##T(vec_##T low, vec_##T x) { return (vec_##T)_mm256_max_##BITS((UNIT)low, (UNIT)x); } \
+    INLINE vec_##T at_most_##T(vec_##T high, vec_##T x) { return (vec_##T)_mm256_min_##BITS((UNIT)high, (UNIT)x); }
+CUTS(f32, ps, __m256)
+CUTS(f64, pd, __m256d)
 #else
 #if defined(__FP_FAST_FMAF) /* a level that has the instruction without a name of ours: AArch64 */
 INLINE vec_f32 fma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { for (int i = 0; i < W_f32; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]); return c; }
@@ -89,6 +102,14 @@ INLINE vec_f64 sqrt_f64(vec_f64 a) { for (int i = 0; i < W_f64; i++) a[i] = __bu
 /* m ? a : b for a mask of all ones or all zeros. */
 INLINE vec_f32 select_f32(int_f32 m, vec_f32 a, vec_f32 b) { return (vec_f32)((m & (int_f32)a) | (~m & (int_f32)b)); }
 INLINE vec_f64 select_f64(int_f64 m, vec_f64 a, vec_f64 b) { return (vec_f64)((m & (int_f64)a) | (~m & (int_f64)b)); }
+#ifndef CUTS
+#define CUTS(T)                                                                                                                \
+    INLINE vec_##T at_least_##T(vec_##T low, vec_##T x) { return select_##T(x < low, low, x); }                                \
+    INLINE vec_##T at_most_##T(vec_##T high, vec_##T x) { return select_##T(x > high, high, x); }
+CUTS(f32)
+CUTS(f64)
+#endif
+#undef CUTS
 INLINE vec_f32 abs_f32(vec_f32 a) { return (vec_f32)((int_f32)a & 0x7fffffff); }
 INLINE vec_f64 abs_f64(vec_f64 a) { return (vec_f64)((int_f64)a & 0x7fffffffffffffffLL); }
 INLINE vec_f32 copysign_f32(vec_f32 a, vec_f32 s) { return (vec_f32)(((int_f32)a & 0x7fffffff) | ((int_f32)s & (int32_t)0x80000000)); }
