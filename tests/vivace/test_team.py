@@ -20,7 +20,8 @@ def run(team, seconds_of_a_step, whole, slices=1000):
 
 
 @pytest.mark.parametrize("seconds, best", [
-    ({2: 1e-5, 1: 2e-5}, 2), ({2: 2e-5, 1: 1e-5}, 1), ({2: 1.8e-5, 1: 2e-5}, 2), ({2: 1.9e-5, 1: 2e-5}, 1), ({2: 4e-3, 1: 7e-3}, 2), ({2: 9e-3, 1: 7e-3}, 1), ({2: 0.5, 1: 7e-3}, 1)])
+    ({2: 1e-5, 1: 2e-5}, 2), ({2: 2e-5, 1: 1e-5}, 1), ({2: 1.8e-5, 1: 2e-5}, 2), ({2: 1.9e-5, 1: 2e-5}, 1),
+    ({2: 4e-3, 1: 7e-3}, 2), ({2: 9e-3, 1: 7e-3}, 1), ({2: 0.5, 1: 7e-3}, 1)])
 def test_the_faster_size_is_kept(seconds, best):
     team = Team(2, False)
     whole = int(1 / seconds[best])
