@@ -121,6 +121,12 @@ def _power(t, x, y, exponent=2.0):
     t.set(y, tangent)
 
 
+def _exp(t, x, y):
+    dx = t.get(x)
+    t.book.exp(x, y)
+    t.set(y, None if dx is None else dx * y)
+
+
 def _fill(t, y, value=0.0):
     t.book.fill(y, value)
     t.set(y, None)
@@ -202,7 +208,7 @@ def _softmax_backward(t, y, dy, dx):
 RULES = {
     "linear_forward": _linear_forward, "linear_backward_input": _linear_backward_input, "linear_backward_weight": _linear_backward_weight,
     "add": _add, "subtract": _subtract, "multiply": _multiply, "divide": _divide, "scale": _scale, "power": _power, "fill": _fill,
-    "copy_columns": _copy_columns,
+    "copy_columns": _copy_columns, "exp": _exp,
     "dropout_forward": _dropout("dropout_forward"), "dropout_backward": _dropout("dropout_backward"),
     "softmax_forward": _activation_forward("softmax"), "softmax_backward": _softmax_backward,
     **{f"{name}_forward": _activation_forward(name) for name in CURVATURES},

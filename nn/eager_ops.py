@@ -1,5 +1,4 @@
-"""Operations of custom loops that a plan cannot hold: they change shapes freely. They move and add; arithmetic stays in kernels, but for
-powers of a number, which no layer asks for."""
+"""Operations of custom loops that a plan cannot hold: they change shapes freely. They move and add; arithmetic stays in kernels."""
 import math
 
 import numpy as np
@@ -182,7 +181,7 @@ class MatMul(_Multilinear):
 
 
 class Exponential(Op):
-    """y = base ** x ;  dx = dy y log(base)"""
+    """y = base ** x = exp(x log(base)) ;  dx = dy y log(base)"""
 
     name, planned = "exponential", False
 
@@ -190,26 +189,14 @@ class Exponential(Op):
         self.base, self.rate = base, math.log(base)
 
     def forward(self, k, y, x):
-        np.power(self.base, x, out=y)
+        k.scale(x, y, self.rate, 0.0)
+        k.exp(y, y)
 
     def backward(self, k, new, needs, dy, y, x):
         dx = new(x)
-        np.multiply(dy, y * self.rate, out=dx)
+        k.multiply(dy, y, dx)
+        k.scale(dx, dx, self.rate, 0.0)
         return (dx,)
-
-    def forward_pair(self, t, y, x):
-        self.forward(t.book, y, x)
-        dx = t.get(x)
-        t.set(y, None if dx is None else dx * (y * self.rate))
-
-    def backward_pair(self, t, new, needs, dy, y, x):
-        (gradient,), slope, parts = self.backward(t.book, new, needs, dy, y, x), y * self.rate, []
-        if t.get(dy) is not None:
-            parts.append(t.get(dy) * slope)
-        if t.get(x) is not None:
-            parts.append(dy * t.get(x) * slope * self.rate)
-        t.set(gradient, sum(parts[1:], parts[0]) if parts else None)
-        return (gradient,)
 
     def reads(self, needs):
         return [False]

@@ -12,6 +12,7 @@ import numbers
 import numpy as np
 
 from . import prepare
+from .nn import checks
 from .nn.loss_value import loss_value
 from .nn.losses import Loss
 from .nn.module import Module, evaluation
@@ -82,7 +83,7 @@ class PGD(Attack):
 
     def __init__(self, eps, clip=None, steps=10, step_size=None, random_start=True):
         super().__init__(eps, clip)
-        self.steps = prepare.count("steps", steps)
+        self.steps = checks.count("steps", steps)
         self.step_size = 2.5 * self.eps / self.steps if step_size is None else _number("step_size", step_size)
         self.random_start = bool(random_start)
 

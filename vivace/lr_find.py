@@ -3,6 +3,7 @@ import numpy as np
 
 from . import prepare
 from .extras import require
+from .nn import checks
 from .nn.optim.lr_scheduler import LRScheduler
 from .run import NonFiniteError
 
@@ -60,10 +61,10 @@ def lr_find(trainer, X, y, *, min_lr=1e-6, max_lr=10.0, steps=100, batch_size=32
     """
     for name, value in (("min_lr", min_lr), ("max_lr", max_lr), ("diverged", diverged)):
         prepare.positive(name, value)
-    prepare.count("steps", steps, 2)
+    checks.count("steps", steps, 2)
     if not min_lr < max_lr:
         raise ValueError(f"min_lr must be below max_lr = {max_lr!r}, got {min_lr!r}")
-    if not prepare.real(smoothing) or not 0 <= smoothing < 1:
+    if not checks.real(smoothing) or not 0 <= smoothing < 1:
         raise ValueError(f"smoothing must be a number >= 0 and < 1, got {smoothing!r}")
     if trainer.optimizer.whole:
         raise TypeError(f"lr_find needs an optimizer of batches, got {type(trainer.optimizer).__name__}")
@@ -73,7 +74,7 @@ def lr_find(trainer, X, y, *, min_lr=1e-6, max_lr=10.0, steps=100, batch_size=32
         rates, losses = [], []
         try:
             schedule = _Rising(trainer.optimizer, min_lr, max_lr, steps)
-            step, batch = trainer.make_step(batch_size), min(prepare.count("batch_size", batch_size), len(target))
+            step, batch = trainer.make_step(batch_size), min(checks.count("batch_size", batch_size), len(target))
             mean = 0.0
             for index in range(steps):
                 per_epoch = -(-len(target) // batch)

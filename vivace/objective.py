@@ -1,8 +1,9 @@
 """Objective: the loss over given data as a function of the flat weights, with its gradient, for optimizers that call functions."""
 import numpy as np
 
-from . import prepare, threads
+from . import threads
 from .kernels import record as R
+from .nn import checks
 from .nn.plan import Data
 from .nn.store import aligned
 
@@ -115,10 +116,10 @@ def shares(weight, rows, batch):
 def objective(trainer, X, y, sample_weight=None, *, l2=0.0, batch_size=None):
     """The loss over X, y as a function of the flat weights: see Objective. l2 adds l2 / 2 * the sum of squares of the weight matrices
     (not of biases); batch_size: rows computed at a time."""
-    if not prepare.real(l2) or l2 < 0:
+    if not checks.real(l2) or l2 < 0:
         raise ValueError(f"l2 must be a finite number >= 0, got {l2!r}")
     if batch_size is not None:
-        prepare.count("batch_size", batch_size)
+        checks.count("batch_size", batch_size)
     with trainer._lock:
         arrays, target, weight = trainer._data(X, y, sample_weight)
         if not len(target):

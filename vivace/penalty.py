@@ -1,7 +1,7 @@
 """The L2 penalty on weights as a term of the loss."""
 import numpy as np
 
-from . import prepare
+from .nn import checks
 
 
 class L2Penalty:
@@ -13,7 +13,7 @@ class L2Penalty:
     """
 
     def __init__(self, alpha, optimizer):
-        if not prepare.real(alpha) or alpha < 0:
+        if not checks.real(alpha) or alpha < 0:
             raise ValueError(f"l2_penalty must be a finite number >= 0, got {alpha!r}")
         self.alpha, self.groups, self.params, self._found = float(alpha), [], [], (None, ())
         for index, group in enumerate(optimizer.param_groups):

@@ -3,7 +3,7 @@ import numpy as np
 
 from .kernels import record as R
 from .kernels.checks import finite
-from .nn.checks import count, real  # noqa: F401  (used from here)
+from .nn.checks import real
 from .nn.loss_value import probabilities as in_range
 from .nn.losses import BCELoss, CrossEntropyLoss
 from .nn.sparse import SparseRows, is_sparse, sparse_rows

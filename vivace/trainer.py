@@ -15,7 +15,7 @@ from .history import History
 from .kernels import record as R
 from .last_run import LastRun
 from .measure import Course, Measure, Sample
-from .nn import no_grad, random
+from .nn import checks, no_grad, random
 from .nn.accumulated import AccumulatedPlan, UpdatePlan
 from .nn.dtype import real_dtype
 from .nn.graph import trace
@@ -89,7 +89,7 @@ class Trainer:
                 raise ValueError(f"mixup needs an optimizer that steps by batches, got {type(optimizer).__name__}")
         if isinstance(scheduler, ReduceLROnPlateau) and scheduler_interval == "step":
             raise ValueError("ReduceLROnPlateau needs scheduler_interval='epoch': it goes by the epoch's logs")
-        if seed is not None and prepare.count("seed", seed, 0) >= 1 << 64:
+        if seed is not None and checks.count("seed", seed, 0) >= 1 << 64:
             raise ValueError(f"seed must be below 2^64, got {seed!r}")
         threads.check(num_threads)
         if l2_penalty not in (None, 0) and accumulate != 1:
@@ -103,8 +103,8 @@ class Trainer:
         self.model, self.loss, self.optimizer, self.scheduler = model, loss, optimizer, scheduler
         self.metric_names = metrics
         self.scheduler_interval, self.clip_grad_norm, self.num_threads = scheduler_interval, clip_grad_norm, num_threads
-        self.clip_grad_value, self.accumulate, self.ema_decay = clip_grad_value, prepare.count("accumulate", accumulate), ema_decay
-        if ema_decay is not None and not (prepare.real(ema_decay) and 0 <= ema_decay < 1):
+        self.clip_grad_value, self.accumulate, self.ema_decay = clip_grad_value, checks.count("accumulate", accumulate), ema_decay
+        if ema_decay is not None and not (checks.real(ema_decay) and 0 <= ema_decay < 1):
             raise ValueError(f"ema_decay must be None or a number >= 0 and < 1, got {ema_decay!r}")
         self.backend, self.mixup = backend, mixup
         self.seed = random.draw_seed() if seed is None else int(seed)
@@ -282,7 +282,7 @@ class Trainer:
         """
         with self._lock:
             self._traces.clear()
-            epochs, batch_size = prepare.count("epochs", epochs, 0), prepare.count("batch_size", batch_size)
+            epochs, batch_size = checks.count("epochs", epochs, 0), checks.count("batch_size", batch_size)
             arrays, target, weight = self._data(X, y, sample_weight)
             arrays, target, weight, validation = self._validation(arrays, target, weight, validation_data, validation_split)
             rows = len(target)
@@ -337,7 +337,7 @@ class Trainer:
                 return arrays, target, weight, held
             except (TypeError, ValueError) as error:
                 raise type(error)(f"validation_data: {error}") from error
-        if not prepare.real(split) or not 0 <= split < 1:
+        if not checks.real(split) or not 0 <= split < 1:
             raise ValueError(f"validation_split must be a number >= 0 and < 1, got {split!r}")
         held = int(len(target) * split)
         if split and not held:
@@ -500,7 +500,7 @@ class Trainer:
     def make_step(self, batch_size=32):
         """step(xb, yb, sample_weight=None) -> loss: one compiled step on a batch of at most `batch_size` rows, for custom loops."""
         from .step import Step
-        return Step(self, prepare.count("batch_size", batch_size))
+        return Step(self, checks.count("batch_size", batch_size))
 
     @contextmanager
     def averaged(self):
