@@ -56,7 +56,7 @@ class Interrupts:
 class Snapshots:
     """The last known finite state, from which a run can be repeated up to the step that broke it.
 
-    A copy is made when the time since the last one is 50 times what a copy costs: at most 2% of the run. `options` holds, for every
+    A copy is made when the time since the last one is 100 times what a copy costs: at most 1% of the run. `options` holds, for every
     (epoch, step) since then at which a slice began, the optimizer's options of that slice.
     """
 
@@ -68,7 +68,7 @@ class Snapshots:
         """Take a copy at `place` (epoch, step) if it is time for one, or if the weights were `changed` by other than the run."""
         self.options[place] = [dict(group) for group in self.trainer.optimizer.param_groups]
         now = time.monotonic()
-        if (changed or now - self.taken >= 50 * self.cost) and finite(self.store.vectors["data"]):
+        if (changed or now - self.taken >= 100 * self.cost) and finite(self.store.vectors["data"]):
             self.take(place)
             self.options = {place: self.options[place]}
             self.taken = time.monotonic()
