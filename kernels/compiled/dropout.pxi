@@ -2,7 +2,7 @@
 cdef extern from "kernels.h" nogil:
     void dropout_f32(const float*, float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, double, uint64_t, uint32_t, uint32_t)
     void dropout_f64(const double*, double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, double, uint64_t, uint32_t, uint32_t)
-    void philox(uint64_t, uint32_t*)
+    void philox_words(uint64_t, uint32_t, uint32_t, uint32_t, uint32_t, uint64_t*)
 
 
 cdef void dropout_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:

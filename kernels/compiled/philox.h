@@ -3,20 +3,6 @@
 #define VV_PHILOX_H
 #include "simd.h"
 
-INLINE void philox(uint64_t key, uint32_t c[4]) {
-    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    for (int round = 0; round < 10; round++) {
-        uint64_t a = (uint64_t)c[0] * 0xD2511F53u, b = (uint64_t)c[2] * 0xCD9E8D57u;
-        uint32_t c0 = (uint32_t)(b >> 32) ^ c[1] ^ k0, c2 = (uint32_t)(a >> 32) ^ c[3] ^ k1;
-        c[1] = (uint32_t)b;
-        c[3] = (uint32_t)a;
-        c[0] = c0;
-        c[2] = c2;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-}
-
 /* The product of the low 32 bits of each lane; what stands above them does not matter. */
 #if VV_AVX512
 INLINE int_f64 low_product(int_f64 a, int_f64 b) { return (int_f64)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
@@ -29,10 +15,9 @@ INLINE int_f64 low_product(int_f64 a, int_f64 b) { return (a & 0xffffffffLL) * (
 #endif
 INLINE int_f64 high_half(int_f64 a) { return (a >> 32) & 0xffffffffLL; }
 
-/* The counters first..first+15 (in word 0) at once, as 128 values of 16 bits in the order of dropout's columns. A counter's words stay in
-   lanes of 64 bits, whose upper halves are left dirty: narrowing them every round took four fifths of the time. */
-static void philox_columns(uint64_t key, uint32_t first, uint32_t row, uint32_t op, uint32_t step, uint16_t bits[128]) {
-    uint64_t words[32]; /* of counter i: words 0 and 1 in [2 i], 2 and 3 in [2 i + 1], the first of each below */
+/* The counters first..first+15 (in word 0) at once: of counter i words 0 and 1 in [2 i], 2 and 3 in [2 i + 1], the first of each below.
+   A counter's words stay in lanes of 64 bits, whose upper halves are left dirty: narrowing them every round took four fifths of the time. */
+static void philox_words(uint64_t key, uint32_t first, uint32_t row, uint32_t op, uint32_t step, uint64_t words[32]) {
     const int_f64 m0 = (int_f64){0} + 0xD2511F53LL, m1 = (int_f64){0} + 0xCD9E8D57LL;
     for (int i = 0; i < 16; i += W_f64) {
         int_f64 c0, c1 = (int_f64){0} + (int64_t)row, c2 = (int_f64){0} + (int64_t)op, c3 = (int_f64){0} + (int64_t)step;
@@ -50,6 +35,12 @@ static void philox_columns(uint64_t key, uint32_t first, uint32_t row, uint32_t 
         const int_f64 low = (c0 & 0xffffffffLL) | (c1 << 32), high = (c2 & 0xffffffffLL) | (c3 << 32);
         for (int j = 0; j < W_f64; j++) { words[2 * (i + j)] = (uint64_t)low[j]; words[2 * (i + j) + 1] = (uint64_t)high[j]; }
     }
+}
+
+/* The same as 128 values of 16 bits, in the order of dropout's columns. */
+static void philox_columns(uint64_t key, uint32_t first, uint32_t row, uint32_t op, uint32_t step, uint16_t bits[128]) {
+    uint64_t words[32];
+    philox_words(key, first, row, op, step, words);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     memcpy(bits, words, sizeof words);
 #else

@@ -71,19 +71,15 @@ cdef extern from *:
 cdef void permutation_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
     cdef int64_t* index = <int64_t*>a.buf[0]
     cdef Py_ssize_t n, draw = 0, N = a.dim[0]
-    cdef uint32_t c[4]
-    cdef uint64_t u, other
+    cdef uint64_t words[32]
+    cdef uint64_t other
     for n in range(N):
         index[n] = n
     for n in range(N - 1, 0, -1):
-        if draw & 1 == 0:
-            c[0], c[1], c[2], c[3] = <uint32_t>(draw // 2), <uint32_t>a.k[1], 0, 0x5A5A
-            philox(<uint64_t>a.k[0], c)
-            u = c[0] | <uint64_t>c[1] << 32
-        else:
-            u = c[2] | <uint64_t>c[3] << 32
+        if draw % 32 == 0:
+            philox_words(<uint64_t>a.k[0], <uint32_t>(draw // 2), <uint32_t>a.k[1], 0, 0x5A5A, words)
+        other = vv_scaled(words[draw % 32], <uint64_t>(n + 1))
         draw += 1
-        other = vv_scaled(u, <uint64_t>(n + 1))
         index[n], index[other] = index[other], index[n]
 
 

@@ -147,6 +147,19 @@ static void F(weight_narrow)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1) {
     }
 }
 
+/* Whether an update rides on the tiles of O x I weights (matmul.h), or follows them block by block. Riding hides its square roots and
+   divisions; on Intel's server cores the lines of many weights and their state, a few from each row, come no faster so than a block's
+   in their order do, and cost the multiply-adds more: 256-256 at batch 256, two threads, 170 us riding and 154 after; 784-512 at batch
+   128 489 and 450; but 64-128 at batch 32 6.6 and 7.4, and 4096-4096 at 512, where x is far and blocks are large, 85 ms and 140. */
+enum { F(RIDES_BELOW) = 1 << 14 };
+INLINE int F(may_ride)(ptrdiff_t N, ptrdiff_t I, ptrdiff_t O) {
+#if VV_BYTES == 64
+    return I * O < F(RIDES_BELOW) || F(block_outputs)(N, I, O) > TILE_ROWS || !__builtin_cpu_is("intel");
+#else
+    return 0;
+#endif
+}
+
 /* Outputs o0..o1 and inputs i0..i1 of dw: written down, or straight into the update of then[0]. */
 static void F(weight_gradient)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t i0, ptrdiff_t i1) {
     const REAL *x = a->buf[0], *dy = a->buf[1];
@@ -158,7 +171,7 @@ static void F(weight_gradient)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t
         return;
     }
     F(aside) aside = {.left = 0};
-    const int rides = VV_BYTES == 64 && update && F(adam_rides)(update, &aside.step);
+    const int rides = update && F(may_ride)(N, I, O) && F(adam_rides)(update, &aside.step);
     const ptrdiff_t down = update && !rides ? TILE_ROWS : F(block_outputs)(N, I, O), along = update && !rides ? TILE_COLUMNS : i1 - i0;
     REAL room[TILE_ROWS * TILE_COLUMNS] __attribute__((aligned(64)));
     F(sink) to = {.room = room, .aside = rides ? &aside : NULL};
