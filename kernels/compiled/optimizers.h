@@ -38,7 +38,7 @@ UPDATE(sgd) {
     EACH(i, n) {
         VEC w = LOAD(p, i, n), d = F(direction)(LOAD(g, i, n), w, t);
         if (momentum) {
-            VEC v = first ? d : mu * LOAD(m, i, n) + take * d;
+            VEC v = first ? d : F(flushed)(mu * LOAD(m, i, n) + take * d);
             STORE(m, i, n, v);
             d = nesterov ? d + mu * v : v;
         }
@@ -66,10 +66,10 @@ UPDATE(adadelta) {
     const VEC lr = SCALAR(0), keep = SCALAR(1), share = REST(1), eps = SCALAR(2);
     const F(terms) t = TERMS(a->s[3], 4);
     EACH(i, n) {
-        VEC w = LOAD(p, i, n), d = F(direction)(LOAD(g, i, n), w, t), before = LOAD(u, i, n), s = keep * LOAD(v, i, n) + share * d * d;
+        VEC w = LOAD(p, i, n), d = F(direction)(LOAD(g, i, n), w, t), before = LOAD(u, i, n), s = F(flushed)(keep * LOAD(v, i, n) + share * d * d);
         VEC e = F(sqrt)(before + eps) / F(sqrt)(s + eps) * d;
         STORE(v, i, n, s);
-        STORE(u, i, n, keep * before + share * e * e);
+        STORE(u, i, n, F(flushed)(keep * before + share * e * e));
         STORE(p, i, n, w - lr * e);
     }
 }
@@ -83,16 +83,16 @@ UPDATE(rmsprop) {
     const F(terms) t = TERMS(a->s[3], 5);
     const int momentum = a->s[4] != 0;
     EACH(i, n) {
-        VEC w = LOAD(p, i, n), d = F(direction)(LOAD(g, i, n), w, t), s = keep * LOAD(v, i, n) + share * d * d;
+        VEC w = LOAD(p, i, n), d = F(direction)(LOAD(g, i, n), w, t), s = F(flushed)(keep * LOAD(v, i, n) + share * d * d);
         STORE(v, i, n, s);
         if (m) {
-            VEC mean = keep * LOAD(m, i, n) + share * d;
+            VEC mean = F(flushed)(keep * LOAD(m, i, n) + share * d);
             STORE(m, i, n, mean);
             s = F(larger)(zero, s - mean * mean);
         }
         VEC e = d / (F(sqrt)(s) + eps);
         if (momentum) {
-            e = mu * LOAD(b, i, n) + e;
+            e = F(flushed)(mu * LOAD(b, i, n) + e);
             STORE(b, i, n, e);
         }
         STORE(p, i, n, w - lr * e);
@@ -134,8 +134,8 @@ INLINE void F(adam_at)(const F(adam_step) *s, VEC g, ptrdiff_t i, ptrdiff_t n) {
         w *= F(all)(s->keep);
         d = F(direction)(g, w, s->t);
     }
-    VEC mean = F(all)(s->b1) * LOAD(s->m, i, n) + F(all)(s->r1) * d;
-    VEC square = F(all)(s->b2) * LOAD(s->v, i, n) + F(all)(s->r2) * d * d;
+    VEC mean = F(flushed)(F(all)(s->b1) * LOAD(s->m, i, n) + F(all)(s->r1) * d);
+    VEC square = F(flushed)(F(all)(s->b2) * LOAD(s->v, i, n) + F(all)(s->r2) * d * d);
     STORE(s->m, i, n, mean);
     STORE(s->v, i, n, square);
     if (!s->plain && s->top) {
@@ -162,7 +162,7 @@ UPDATE(adamax) {
     const VEC lr = F(all)((REAL)(a->s[0] / a->s[5])), b1 = SCALAR(1), r1 = REST(1), b2 = SCALAR(2), eps = SCALAR(3);
     const F(terms) t = TERMS(a->s[4], 6);
     EACH(i, n) {
-        VEC w = LOAD(p, i, n), d = F(direction)(LOAD(g, i, n), w, t), mean = b1 * LOAD(m, i, n) + r1 * d;
+        VEC w = LOAD(p, i, n), d = F(direction)(LOAD(g, i, n), w, t), mean = F(flushed)(b1 * LOAD(m, i, n) + r1 * d);
         VEC most = F(larger)(b2 * LOAD(u, i, n), F(abs)(d) + eps);
         STORE(m, i, n, mean);
         STORE(u, i, n, most);
@@ -179,7 +179,7 @@ UPDATE(nadam) {
     const F(terms) t = TERMS(a->s[5], 8);
     EACH(i, n) {
         VEC w = LOAD(p, i, n) * keep, d = F(direction)(LOAD(g, i, n), w, t);
-        VEC mean = b1 * LOAD(m, i, n) + r1 * d, square = b2 * LOAD(v, i, n) + r2 * d * d;
+        VEC mean = F(flushed)(b1 * LOAD(m, i, n) + r1 * d), square = F(flushed)(b2 * LOAD(v, i, n) + r2 * d * d);
         STORE(m, i, n, mean);
         STORE(v, i, n, square);
         STORE(p, i, n, w - (rate_d * d + rate_m * mean) / (F(sqrt)(square) * root + eps));
@@ -195,7 +195,7 @@ UPDATE(radam) {
     const int rectified = a->k[6] != 0;
     EACH(i, n) {
         VEC w = LOAD(p, i, n) * keep, d = F(direction)(LOAD(g, i, n), w, t);
-        VEC mean = b1 * LOAD(m, i, n) + r1 * d, square = b2 * LOAD(v, i, n) + r2 * d * d;
+        VEC mean = F(flushed)(b1 * LOAD(m, i, n) + r1 * d), square = F(flushed)(b2 * LOAD(v, i, n) + r2 * d * d);
         STORE(m, i, n, mean);
         STORE(v, i, n, square);
         if (rectified) mean = mean / (F(sqrt)(square) + eps);

@@ -20,6 +20,11 @@ def _larger(a, b):
 
 
 @inline
+def _flushed(x, tiny):
+    return like(x, 0) if abs(x) < tiny else x
+
+
+@inline
 def _direction(d, w, decay, l1, maximize, clip):
     if clip > 0:
         d = clip if d > clip else -clip if d < -clip else d
@@ -42,12 +47,13 @@ def sgd_update(g, p, m, lr=0.01, momentum=0.0, dampening=0.0, weight_decay=0.0, 
 @loop
 def _sgd(g, p, m, lr, momentum, dampening, weight_decay, nesterov, first, l1, maximize, clip):
     real = p.dtype.type
+    tiny = np.finfo(p.dtype).tiny
     rate, keep, share = real(lr), real(momentum), real(1 - dampening)
     decay, one, cut = real(weight_decay), real(l1), real(clip)
     for i in range(p.size):
         d = _direction(g[i], p[i], decay, one, maximize, cut)
         if momentum != 0:
-            new = d if first else keep * m[i] + share * d
+            new = d if first else _flushed(keep * m[i] + share * d, tiny)
             m[i] = new
             d = d + keep * new if nesterov else new
         p[i] -= rate * d
@@ -76,13 +82,14 @@ def adadelta_update(g, p, v, u, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0.0, l1=
 @loop
 def _adadelta(g, p, v, u, lr, rho, eps, weight_decay, l1, maximize, clip):
     real = p.dtype.type
+    tiny = np.finfo(p.dtype).tiny
     rate, keep, share, least = real(lr), real(rho), real(1 - rho), real(eps)
     decay, one, cut = real(weight_decay), real(l1), real(clip)
     for i in range(p.size):
         d = _direction(g[i], p[i], decay, one, maximize, cut)
-        v[i] = keep * v[i] + share * d * d
+        v[i] = _flushed(keep * v[i] + share * d * d, tiny)
         e = np.sqrt(u[i] + least) / np.sqrt(v[i] + least) * d
-        u[i] = keep * u[i] + share * e * e
+        u[i] = _flushed(keep * u[i] + share * e * e, tiny)
         p[i] -= rate * e
 
 
@@ -95,18 +102,19 @@ def rmsprop_update(g, p, v, m, b, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.
 @loop
 def _rmsprop(g, p, v, m, b, centered, lr, alpha, eps, weight_decay, momentum, l1, maximize, clip):
     real = p.dtype.type
+    tiny = np.finfo(p.dtype).tiny
     rate, keep, share, least, mu = real(lr), real(alpha), real(1 - alpha), real(eps), real(momentum)
     decay, one, cut = real(weight_decay), real(l1), real(clip)
     for i in range(p.size):
         d = _direction(g[i], p[i], decay, one, maximize, cut)
-        s = keep * v[i] + share * d * d
+        s = _flushed(keep * v[i] + share * d * d, tiny)
         v[i] = s
         if centered:
-            m[i] = keep * m[i] + share * d
+            m[i] = _flushed(keep * m[i] + share * d, tiny)
             s = _larger(real(0), s - m[i] * m[i])
         e = d / (np.sqrt(s) + least)
         if momentum != 0:
-            e = mu * b[i] + e
+            e = _flushed(mu * b[i] + e, tiny)
             b[i] = e
         p[i] -= rate * e
 
@@ -151,14 +159,15 @@ def adamw_update(g, p, m, v, top, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, wei
 @loop
 def _adam(g, p, m, v, top, amsgrad, lr, beta1, beta2, eps, weight_decay, shrink, root, l1, maximize, clip):
     real = p.dtype.type
+    tiny = np.finfo(p.dtype).tiny
     keep1, share1, keep2, share2 = real(beta1), real(1 - beta1), real(beta2), real(1 - beta2)
     rate, scale, least, keep = real(lr), real(root), real(eps), real(shrink)
     decay, one, cut = real(weight_decay), real(l1), real(clip)
     for i in range(p.size):
         w = p[i] * keep
         d = _direction(g[i], w, decay, one, maximize, cut)
-        m[i] = keep1 * m[i] + share1 * d
-        s = keep2 * v[i] + share2 * d * d
+        m[i] = _flushed(keep1 * m[i] + share1 * d, tiny)
+        s = _flushed(keep2 * v[i] + share2 * d * d, tiny)
         v[i] = s
         if amsgrad:
             s = _larger(top[i], s)
@@ -176,11 +185,12 @@ def adamax_update(g, p, m, u, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_
 @loop
 def _adamax(g, p, m, u, lr, beta1, beta2, eps, weight_decay, l1, maximize, clip):
     real = p.dtype.type
+    tiny = np.finfo(p.dtype).tiny
     rate, keep1, share1, keep2, least = real(lr), real(beta1), real(1 - beta1), real(beta2), real(eps)
     decay, one, cut = real(weight_decay), real(l1), real(clip)
     for i in range(p.size):
         d = _direction(g[i], p[i], decay, one, maximize, cut)
-        m[i] = keep1 * m[i] + share1 * d
+        m[i] = _flushed(keep1 * m[i] + share1 * d, tiny)
         u[i] = _larger(keep2 * u[i], abs(d) + least)
         p[i] -= rate * (m[i] / u[i])
 
@@ -195,14 +205,15 @@ def nadam_update(g, p, m, v, rate_d=2e-3, rate_m=2e-3, beta1=0.9, beta2=0.999, e
 @loop
 def _nadam(g, p, m, v, rate_d, rate_m, beta1, beta2, eps, weight_decay, shrink, root, l1, maximize, clip):
     real = p.dtype.type
+    tiny = np.finfo(p.dtype).tiny
     keep1, share1, keep2, share2 = real(beta1), real(1 - beta1), real(beta2), real(1 - beta2)
     of_d, of_m, scale, least, keep = real(rate_d), real(rate_m), real(root), real(eps), real(shrink)
     decay, one, cut = real(weight_decay), real(l1), real(clip)
     for i in range(p.size):
         w = p[i] * keep
         d = _direction(g[i], w, decay, one, maximize, cut)
-        m[i] = keep1 * m[i] + share1 * d
-        v[i] = keep2 * v[i] + share2 * d * d
+        m[i] = _flushed(keep1 * m[i] + share1 * d, tiny)
+        v[i] = _flushed(keep2 * v[i] + share2 * d * d, tiny)
         p[i] = w - (of_d * d + of_m * m[i]) / (np.sqrt(v[i]) * scale + least)
 
 
@@ -216,13 +227,14 @@ def radam_update(g, p, m, v, rate=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight
 @loop
 def _radam(g, p, m, v, rate, beta1, beta2, eps, weight_decay, shrink, rectified, l1, maximize, clip):
     real = p.dtype.type
+    tiny = np.finfo(p.dtype).tiny
     keep1, share1, keep2, share2 = real(beta1), real(1 - beta1), real(beta2), real(1 - beta2)
     step, least, keep, decay, one, cut = real(rate), real(eps), real(shrink), real(weight_decay), real(l1), real(clip)
     for i in range(p.size):
         w = p[i] * keep
         d = _direction(g[i], w, decay, one, maximize, cut)
-        m[i] = keep1 * m[i] + share1 * d
-        v[i] = keep2 * v[i] + share2 * d * d
+        m[i] = _flushed(keep1 * m[i] + share1 * d, tiny)
+        v[i] = _flushed(keep2 * v[i] + share2 * d * d, tiny)
         p[i] = w - step * (m[i] / (np.sqrt(v[i]) + least) if rectified else m[i])
 
 

@@ -25,6 +25,13 @@ def _direction(g, p, weight_decay, l1, maximize, clip):
     return d + real(l1) * np.sign(p) if l1 != 0 else d
 
 
+def _flushed(x):
+    """x with zeros for its subnormal numbers. The average of gradients that have ended, of a unit that died, would stay among them for
+    ever, and processors take up to a hundred times as long to compute with such a number: three layers of 256 with 64 dead units, 920 us a
+    step with Adam until the averages got there and 1,400 from then on."""
+    return np.where(np.abs(x) < np.finfo(x.dtype).tiny, x.dtype.type(0), x)
+
+
 def _state_for_momentum(g, p, m, lr=0.01, momentum=0.0, *_):
     if m is None and momentum != 0:
         raise TypeError("m must be an array when momentum is not 0, got None")
@@ -41,7 +48,7 @@ def sgd_update(g, p, m, lr=0.01, momentum=0.0, dampening=0.0, weight_decay=0.0, 
     real = p.dtype.type
     d = _direction(g, p, weight_decay, l1, maximize, clip)
     if momentum != 0:
-        m[...] = d if first else real(momentum) * m + real(1 - dampening) * d
+        m[...] = d if first else _flushed(real(momentum) * m + real(1 - dampening) * d)
         d = d + real(momentum) * m if nesterov else m
     p -= real(lr) * d
 
@@ -67,9 +74,9 @@ def adadelta_update(g, p, v, u, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0.0, l1=
     real = p.dtype.type
     keep, share, least = real(rho), real(1 - rho), real(eps)
     d = _direction(g, p, weight_decay, l1, maximize, clip)
-    v[...] = keep * v + share * d * d
+    v[...] = _flushed(keep * v + share * d * d)
     e = np.sqrt(u + least) / np.sqrt(v + least) * d
-    u[...] = keep * u + share * e * e
+    u[...] = _flushed(keep * u + share * e * e)
     p -= real(lr) * e
 
 
@@ -88,14 +95,14 @@ def rmsprop_update(g, p, v, m, b, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.
     real = p.dtype.type
     keep, share = real(alpha), real(1 - alpha)
     d = _direction(g, p, weight_decay, l1, maximize, clip)
-    v[...] = keep * v + share * d * d
+    v[...] = _flushed(keep * v + share * d * d)
     spread = v
     if m is not None:
-        m[...] = keep * m + share * d
+        m[...] = _flushed(keep * m + share * d)
         spread = np.maximum(v - m * m, 0)
     e = d / (np.sqrt(spread) + real(eps))
     if momentum != 0:
-        b[...] = real(momentum) * b + e
+        b[...] = _flushed(real(momentum) * b + e)
         e = b
     p -= real(lr) * e
 
@@ -139,8 +146,8 @@ def adamw_update(g, p, m, v, top, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, wei
 
 def _moments(d, m, v, beta1, beta2):
     real = m.dtype.type
-    m[...] = real(beta1) * m + real(1 - beta1) * d
-    v[...] = real(beta2) * v + real(1 - beta2) * d * d
+    m[...] = _flushed(real(beta1) * m + real(1 - beta1) * d)
+    v[...] = _flushed(real(beta2) * v + real(1 - beta2) * d * d)
 
 
 def _adam(d, p, m, v, top, lr, beta1, beta2, eps, correction1, correction2):
@@ -160,7 +167,7 @@ def adamax_update(g, p, m, u, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_
     """
     real = p.dtype.type
     d = _direction(g, p, weight_decay, l1, maximize, clip)
-    m[...] = real(beta1) * m + real(1 - beta1) * d
+    m[...] = _flushed(real(beta1) * m + real(1 - beta1) * d)
     u[...] = np.maximum(real(beta2) * u, np.abs(d) + real(eps))
     p -= real(lr / correction1) * (m / u)
 

@@ -1,4 +1,4 @@
-"""Softmax and cross-entropy at the ends of the number range, against mpmath."""
+"""Softmax and cross-entropy at the ends of the number range, against mpmath; what optimizers keep there."""
 import mpmath
 import numpy as np
 import pytest
@@ -111,3 +111,28 @@ def test_probabilities_of_zero_and_one(book, dtype):
     assert l.tolist() == [100, 100] and np.isfinite(dp).all()
     book.binary_cross_entropy(p, p, None, l, dp)
     assert l.tolist() == [0, 0] and (dp == 0).all()
+
+
+AVERAGES = {
+    "sgd_update": ("m",), "adadelta_update": ("v", "u"), "rmsprop_update": ("v", "m", "b"), "adam_update": ("m", "v", "top"),
+    "adamw_update": ("m", "v", "top"), "adamax_update": ("m", "u"), "nadam_update": ("m", "v"), "radam_update": ("m", "v")}
+"""Optimizers, and the states among which their running averages are."""
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", AVERAGES)
+def test_averages_of_gradients_that_ended_become_zero(book, name, dtype):
+    """Not subnormal numbers, which would stay; normal ones do while they can, and what is not finite does."""
+    tiny, size = np.finfo(dtype).tiny, 37  # more than a vector, and not whole ones
+    state = {s: np.zeros(size, dtype) for s in AVERAGES[name]}
+    for held in state.values():
+        held[:] = np.resize(np.array([tiny, 4 * tiny, tiny / 2, np.nan, np.inf, np.nextafter(0, 1, dtype=dtype)], dtype), size)
+    options = {"momentum": 0.75} if name in ("sgd_update", "rmsprop_update") else {}
+    weights = np.ones(size, dtype)
+    getattr(book, name)(np.zeros(size, dtype), weights, *state.values(), **options)
+    for s, held in state.items():
+        if s == "top" or (name, s) == ("adamax_update", "u"):  # maxima, not averages; u is at least eps
+            continue
+        small = np.abs(held) < tiny
+        assert (held[small] == 0).all() and small[::6].all() and small[2::6].all() and small[5::6].all()
+        assert (held[1::6] >= tiny).all() and not np.isfinite(held[3::6]).any() and not np.isfinite(held[4::6]).any()
