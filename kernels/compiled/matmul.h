@@ -220,17 +220,13 @@ static void F(pack_panel)(const REAL *w, ptrdiff_t O, ptrdiff_t I, ptrdiff_t q, 
     }
 }
 
-/* k per block: a group of packed panels stays within an eighth of the second-level cache, on Intel's server cores, which have twice as
-   much and from which C is farther away, within a quarter: 4096-4096 at batch 512, one thread, forward 152 GFLOP/s with 512 and 159 so,
+/* k per block: a group of packed panels stays within an eighth of the second-level cache, on Intel's cores, from which C is farther
+   away, within a quarter: 4096-4096 at batch 512, one thread, forward 152 GFLOP/s with 512 and 159 so,
    gradient of the input 140 and 155. Blocks are even, since every one takes C up again; an empty sum is one empty block. Copying the rows
    of A as well, block by block, never paid, not even for rows of 16 KiB. */
 enum { F(depth_most) = 2048 };
 INLINE ptrdiff_t F(depth_of)(ptrdiff_t depth) {
-#if VV_BYTES == 64
-    const ptrdiff_t most = __builtin_cpu_is("intel") ? F(depth_most) : F(depth_most) / 4;
-#else
-    const ptrdiff_t most = F(depth_most) / 4;
-#endif
+    const ptrdiff_t most = vv_intel() ? F(depth_most) : F(depth_most) / 4;
     const ptrdiff_t blocks = (depth + most - 1) / most;
     return blocks <= 1 ? (depth > 0 ? depth : 1) : ((depth + blocks - 1) / blocks + LANES - 1) / LANES * LANES;
 }

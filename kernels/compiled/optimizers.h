@@ -66,7 +66,8 @@ UPDATE(adadelta) {
     const VEC lr = SCALAR(0), keep = SCALAR(1), share = REST(1), eps = SCALAR(2);
     const F(terms) t = TERMS(a->s[3], 4);
     EACH(i, n) {
-        VEC w = LOAD(p, i, n), d = F(direction)(LOAD(g, i, n), w, t), before = LOAD(u, i, n), s = F(flushed)(keep * LOAD(v, i, n) + share * d * d);
+        VEC w = LOAD(p, i, n), d = F(direction)(LOAD(g, i, n), w, t), before = LOAD(u, i, n);
+        VEC s = F(flushed)(keep * LOAD(v, i, n) + share * d * d);
         VEC e = F(sqrt)(before + eps) / F(sqrt)(s + eps) * d;
         STORE(v, i, n, s);
         STORE(u, i, n, F(flushed)(keep * before + share * e * e));

@@ -117,8 +117,13 @@ INLINE vec_f64 copysign_f64(vec_f64 a, vec_f64 s) { return (vec_f64)(((int_f64)a
 
 /* a with zeros for subnormal numbers: by its bits, since processors take up to a hundred times as long to compute with them */
 #if VV_AVX512
-INLINE vec_f32 flushed_f32(vec_f32 a) { return (vec_f32)_mm512_mask_mov_ps((__m512)a, _mm512_fpclass_ps_mask((__m512)a, 0x26), _mm512_setzero_ps()); }
-INLINE vec_f64 flushed_f64(vec_f64 a) { return (vec_f64)_mm512_mask_mov_pd((__m512d)a, _mm512_fpclass_pd_mask((__m512d)a, 0x26), _mm512_setzero_pd()); }
+enum { VV_ZERO_OR_SUBNORMAL = 0x26 }; /* of vfpclass: either zero, or subnormal */
+INLINE vec_f32 flushed_f32(vec_f32 a) {
+    return (vec_f32)_mm512_mask_mov_ps((__m512)a, _mm512_fpclass_ps_mask((__m512)a, VV_ZERO_OR_SUBNORMAL), _mm512_setzero_ps());
+}
+INLINE vec_f64 flushed_f64(vec_f64 a) {
+    return (vec_f64)_mm512_mask_mov_pd((__m512d)a, _mm512_fpclass_pd_mask((__m512d)a, VV_ZERO_OR_SUBNORMAL), _mm512_setzero_pd());
+}
 #else
 INLINE vec_f32 flushed_f32(vec_f32 a) { return (vec_f32)((int_f32)a & ~(((int_f32)a & 0x7fffffff) < 0x00800000)); }
 INLINE vec_f64 flushed_f64(vec_f64 a) { return (vec_f64)((int_f64)a & ~(((int_f64)a & INT64_MAX) < 0x0010000000000000LL)); }

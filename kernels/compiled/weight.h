@@ -153,11 +153,7 @@ static void F(weight_narrow)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1) {
    128 489 and 450; but 64-128 at batch 32 6.6 and 7.4, and 4096-4096 at 512, where x is far and blocks are large, 85 ms and 140. */
 enum { F(RIDES_BELOW) = 1 << 14 };
 INLINE int F(may_ride)(ptrdiff_t N, ptrdiff_t I, ptrdiff_t O) {
-#if VV_BYTES == 64
-    return I * O < F(RIDES_BELOW) || F(block_outputs)(N, I, O) > TILE_ROWS || !__builtin_cpu_is("intel");
-#else
-    return 0;
-#endif
+    return VV_BYTES == 64 && (I * O < F(RIDES_BELOW) || F(block_outputs)(N, I, O) > TILE_ROWS || !vv_intel());
 }
 
 /* Outputs o0..o1 and inputs i0..i1 of dw: written down, or straight into the update of then[0]. */

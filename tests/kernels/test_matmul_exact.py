@@ -115,12 +115,17 @@ LARGE = [(300, 1030, 70), (129, 2100, 40), (1000, 530, 150), (1030, 270, 20), (6
 """x beyond a mebibyte, whose panels are copied for 16, more or all outputs, or too long for it; rows of w a page apart, for rows of dy
 enough that a block of them is copied, or one too few."""
 
+DEEP = [(64, 1030, 2100), (9, 2100, 33), (9, 33, 2100)]
+"""Several blocks of k in both products, on Intel's cores too, where a block is four times as long."""
+
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_products_of_special_shapes(book, dtype):
     """Shapes for which a product goes another way."""
-    for n, i, o in NARROW + JOINED + LARGE:
+    for n, i, o in NARROW + JOINED + LARGE + DEEP:
         check_all_products(book, n, i, o, dtype)
+    for n, i, o in DEEP[1:]:
+        check_all_products(book, n, i, o, dtype, "relu")
 
 
 @pytest.mark.slow
