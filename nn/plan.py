@@ -385,7 +385,7 @@ class Plan:
                 p._grad_array[...] = 0
 
     def run(self, spaces, table, rows, batch, start, last_step, threads=1, seconds=0.1):
-        """Run steps start..last_step of an epoch of `rows` rows: (step, phase, status), as kernels.reference.engine.run_plan."""
+        """Run steps start..last_step of epochs of `rows` rows: (step, phase, status), as kernels.reference.engine.run_plan."""
         if table.shape[1] < len(self.columns):  # a forward that drops in evaluation too: as in the first step
             table = np.zeros((last_step, len(self.columns)))
         return self.launch(self.full(spaces), table, rows, batch, start, last_step, threads, seconds)

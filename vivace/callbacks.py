@@ -33,6 +33,12 @@ class Callback:
     def on_train_end(self, trainer):
         """After the last epoch of a fit, unless an error or Ctrl-C ended it."""
 
+    def epochs_ahead(self, trainer):
+        """How many epochs may run before this callback has to see one: short ones then run together, and their hooks are called one
+        after the other when the weights are those after the last. More than 1 is right where hooks look at their logs alone and cannot
+        end the fit or change anything before so many epochs."""
+        return 1
+
     def state(self):
         """What a resumed run needs to go on as if never stopped; load_state takes it back."""
         return {}

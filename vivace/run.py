@@ -12,10 +12,8 @@ from .nn.mixup import shares
 from .nn.own import own_names
 from .penalty import inverse
 from .prepare import finite
+from .span import Span
 from .team import SLICE
-
-FEW = 32
-"""Steps of an epoch up to which numbers are added up in Python: NumPy's code has left the caches while the engine ran, and costs more."""
 
 
 class NonFiniteError(FloatingPointError):
@@ -96,42 +94,6 @@ class Snapshots:
         self.trainer.step = self.count
 
 
-class Epoch:
-    """What the engine needs for one epoch: the order of rows, room for results, and the table of hyperparameters."""
-
-    def __init__(self, run, epoch, order):
-        self.epoch, self.order = epoch, order
-        self.steps = -(-run.rows // run.batch)
-        self.result = np.zeros((self.steps, 2))
-        self.output = np.empty((run.rows, run.outputs), run.plan.dtype) if run.emits else None
-        self.norms = np.zeros(self.steps) if run.plan.norms else None
-        self.table = np.zeros((self.steps, max(len(run.plan.columns), 1)))
-        self.begun, self.options = 0, None  # how often a schedule had stepped when the epoch began, and what it says for its steps
-        self.penalty, self.squares = run.trainer.penalty, np.zeros((self.steps, 1))
-        self.counts, self.masses, self.per_row = run.counts, run.counts, run.per_row
-        if self.penalty is not None and (weight := run.spaces[R.WEIGHT]) is not None:
-            self.masses = np.add.reduceat(weight[order].astype(np.float64), np.arange(0, run.rows, run.batch))
-            self.per_row = inverse(self.masses)
-
-    def kept(self, done, batch):
-        """What is saved of an epoch of which `done` steps are done."""
-        result = np.empty((done, 3))
-        result[:, :2], result[:, 2:] = self.result[:done], self.squares[:done]
-        return {"rows": len(self.order), "batch": batch, "result": result,
-                "output": None if self.output is None else self.output[:done * batch],
-                "norms": None if self.norms is None else self.norms[:done]}
-
-    def mean_loss(self, done):
-        """Mean loss over the rows (by weight) of the first `done` steps, with the penalty of each step."""
-        few, penalty = 0 < done <= FEW, 0.0
-        if self.penalty is not None:
-            squares, masses = self.squares[:done, 0], self.masses[:done]
-            penalty = self.penalty.total(squares.tolist(), masses.tolist()) if few \
-                else self.penalty.values(squares, self.per_row[:done]) @ masses
-        total, weight = map(sum, zip(*self.result[:done].tolist())) if few else self.result[:done].sum(axis=0).tolist()
-        return (total + penalty) / weight if weight != 0 else 0.0
-
-
 class Run:
     """A fit in progress: `go` runs steps of an epoch; it leaves the trainer's model, counters and optimizer in step with each other."""
 
@@ -149,7 +111,11 @@ class Run:
         self.per_row = inverse(self.counts)
 
     def go(self, epoch, start, stop, seconds, slice_steps=None):
-        """Run steps start..stop of `epoch` until `seconds` are over; yields the next step after every slice of at most 100 ms."""
+        """Run steps start..stop of the Span `epoch` until `seconds` are over; yields the next step after every slice of at most 100 ms.
+
+        Of several epochs it yields once, at the end or where it has to stop; where they did not stay finite it leaves the state before
+        them, and yields nothing: run one by one, they tell which step it was.
+        """
         slice_steps = 1 if self.moving is not None else slice_steps
         position, told = (start, 0), start
         if self.trainer.scheduled_ahead():
@@ -159,7 +125,8 @@ class Run:
         while position[0] < stop:
             if position[1] == 0:
                 self.plan.enter()  # a callback may have written weights
-                self.snapshots.offer((epoch.epoch, position[0]), store.version != self.version or store.escaped)
+                changed = store.version != self.version or store.escaped
+                self.snapshots.offer((epoch.epoch, position[0]), changed or epoch.count > 1)
                 self._move(epoch, position[0])
             self._fill(epoch, position[0], stop)
             last = stop if slice_steps is None else min(stop, position[0] + slice_steps)
@@ -171,16 +138,17 @@ class Run:
                 step, phase, status = self._engine(epoch, position, last, min(SLICE, max(deadline - time.monotonic(), 0)))
             self._advance(step - before)
             if status == "not finite":
-                self._not_finite(epoch, step)
+                return self._not_finite(epoch, step)
             position = (step, phase)
             ending = self.interrupts.came or time.monotonic() >= deadline
             if ending and phase:
                 position = self._settle(epoch, position)
-            if not position[1] and position[0] > told:
-                told = position[0]
+            done = position[0] if not position[1] else told
+            if (ending or done == stop) and not finite(store.vectors["data"]):
+                return self._not_finite(epoch, max(done - 1, 0))
+            if done > told and (ending or done == stop or epoch.count == 1):
+                told = done
                 yield told
-            if ending and not finite(store.vectors["data"]):
-                self._not_finite(epoch, told)
             self.interrupts.check()
             if ending:
                 return
@@ -255,8 +223,17 @@ class Run:
 
     # --- when something stops being finite
 
+    def check(self, epoch, step):
+        """Raise NonFiniteError unless the weights are finite after `step`."""
+        if not finite(self.store.vectors["data"]):
+            self._not_finite(epoch, step)
+
     def _not_finite(self, epoch, step):
         trainer = self.trainer
+        if epoch.count > 1:
+            self.snapshots.restore()
+            epoch.broken = True
+            return
         layer, what = self._culprit()
         where = f"epoch {epoch.epoch + 1}, step {step + 1}"
         if not finite(self.store.vectors["data"]):
@@ -265,7 +242,7 @@ class Run:
             own = own_names(trainer.model, trainer.loss, trainer.optimizer)
             layer, what = "weights", "an update made weights that are not finite" + (f"; own functions: {', '.join(own)}" if own else "")
         rates = ", ".join(f"{group['lr']:g}" for group in trainer.optimizer.param_groups)
-        trainer._keep(epoch, self, step)
+        trainer._keep(epoch, step)
         trainer.course.failure = f"{where}, {what}"
         raise NonFiniteError(
             f"training stopped being finite at {where}: {what}. Likely cause: the learning rate ({rates}) is too high for these "
@@ -286,7 +263,7 @@ class Run:
         shots.restore()
         while place < target:
             index, step = place
-            again = epoch if index == epoch.epoch else Epoch(self, index, trainer.order_of(index, self.rows))
+            again = epoch if index == epoch.epoch else Span(self, index)
             again.begun = epoch.begun - (epoch.epoch - index) * epoch.steps
             while step < again.steps:
                 for group, saved in zip(trainer.optimizer.param_groups, options.get((index, step), ())):

@@ -14,8 +14,9 @@ from .door import Door
 from .history import History
 from .kernels import record as R
 from .last_run import LastRun
+from .loop import Loop
 from .measure import Course, Measure, Sample
-from .nn import checks, no_grad, random
+from .nn import checks, random
 from .nn.accumulated import AccumulatedPlan, UpdatePlan
 from .nn.dtype import real_dtype
 from .nn.graph import trace
@@ -29,7 +30,7 @@ from .nn.store import Store
 from .order import given_order, order_from
 from .penalty import L2Penalty
 from .progress import Progress
-from .run import Epoch, Interrupts, NonFiniteError, Run, eval_outputs
+from .run import Interrupts, NonFiniteError, Run, eval_outputs
 from .team import team_for
 
 SPLIT_EPOCH = (1 << 32) - 1
@@ -119,7 +120,7 @@ class Trainer:
     def _begin(self):
         """What is found out or made room for on the way, and no part of the state."""
         self.book, self.metrics = kernels.get(self.backend), scores.resolve(self.metric_names)
-        self.last_epoch = None  # the last run.Epoch: its steps' results, for those who count losses in their own way
+        self.last_epoch = None  # the Span of the last epoch: its steps' results, for those who count losses in their own way
         self.statistics, self.sample = None, None
         self.spare = {}  # room of the last snapshot
         self._plans, self._traces, self._lock = {}, {}, threading.RLock()
@@ -258,15 +259,18 @@ class Trainer:
 
     # --- training
 
-    def order_of(self, epoch, rows):
-        """The rows in the order of `epoch`: a function of (seed, epoch), what fit was given, or as they stand when it does not shuffle."""
-        if callable(self._order):
-            return order_from(self._order, epoch, rows)
-        if self._order is not None:
-            return self._order
-        order = np.empty(rows, np.int64)
-        self.book.permutation(order, self.seed, epoch)
-        return order
+    def order_of(self, epoch, rows, out=None):
+        """The rows in the order of `epoch`: a function of (seed, epoch), what fit was given, or as they stand when it does not shuffle.
+        out: int64 (rows,) to write it to."""
+        if self._order is None:
+            out = np.empty(rows, np.int64) if out is None else out
+            self.book.permutation(out, self.seed, epoch)
+            return out
+        order = order_from(self._order, epoch, rows) if callable(self._order) else self._order
+        if out is None:
+            return order
+        out[...] = order
+        return out
 
     def fit(self, X, y, epochs=10, batch_size=32, validation_data=None, validation_split=0.0, sample_weight=None, shuffle=True,
             callbacks=None, verbose="auto", max_time=None):
@@ -386,9 +390,7 @@ class Trainer:
             for watcher in watchers:
                 watcher.on_train_begin(self)
             try:
-                while self.epoch < first + epochs and not self.stop_training:
-                    self._one_epoch(run, target, weight, validation, watchers, progress, deadline)
-                    interrupts.check()
+                Loop(self, run, target, weight, validation, watchers, progress, deadline).train(first + epochs)
             finally:
                 self._report(team.used, self.step - steps_before, plan.flops(batch), rows / -(-rows // batch))
             for watcher in watchers:
@@ -402,81 +404,9 @@ class Trainer:
         seconds = max(self._seconds, 1e-9)
         self.last_run = LastRun(team, steps, self._seconds, steps * rows_per_step / seconds, steps * flops / seconds / 1e9)
 
-    def _one_epoch(self, run, target, weight, validation, watchers, progress, deadline):
-        epoch = self.last_epoch = Epoch(run, self.epoch, self.order_of(self.epoch, run.rows))
-        start = self._resume(epoch, run)
-        for watcher in watchers:
-            watcher.on_epoch_begin(self, self.epoch)
-        per_batch = [w for w in watchers if type(w).on_batch_end is not cb.Callback.on_batch_end]
-        by_step = self.scheduler is not None and self.scheduler_interval == "step"
-        ahead = self.scheduled_ahead()
-        began, done, before = time.monotonic(), start, start
-        try:
-            for done in run.go(epoch, start, epoch.steps, deadline - began, 1 if per_batch or by_step and not ahead else None):
-                self._keep(epoch, run, done)
-                if progress.due():
-                    progress.update(self.epoch, min(done * run.batch, run.rows), epoch.mean_loss(done))
-                if ahead:
-                    self.scheduler.advance(done - before)
-                elif by_step:
-                    self.scheduler.step()
-                before = done
-                for watcher in per_batch:
-                    total, part = epoch.result[done - 1]
-                    watcher.on_batch_end(self, done - 1, {"loss": total / part if part else 0.0})
-                if self.stop_training:
-                    break
-        finally:
-            self._seconds += time.monotonic() - began
-            if ahead and self.position != before:  # steps before an error that nobody was told of, or back to the last finite ones
-                self.scheduler.advance(self.position - before)
-            self.course.see(self.epoch, epoch.result[:done])
-        if time.monotonic() >= deadline:
-            self.stop_training, self.stop_reason = True, "max_time"
-        if not prepare.finite(run.store.vectors["data"]):
-            run._not_finite(epoch, max(done - 1, 0))
-        if done < epoch.steps:
-            return
-        self._end_epoch(run, epoch, target, weight, validation, watchers, progress, time.monotonic() - began)
-
-    def _keep(self, epoch, run, done):
-        """Where the epoch stands: part of the state that is saved. An epoch whose end is not yet written down stands at its last step."""
-        self.position = done
-        self.partial = epoch.kept(done, run.batch) if done else None
-
-    def _resume(self, epoch, run):
-        """The step at which the epoch begins: that of an epoch which was cut short, if it was one of these rows and batches."""
-        held = self.partial
-        if held is None or (held["rows"], held["batch"]) != (run.rows, run.batch):
-            self.position, self.partial = 0, None
-            return 0
-        epoch.result[:self.position], epoch.squares[:self.position] = held["result"][:, :2], held["result"][:, 2:]
-        if epoch.norms is not None:
-            epoch.norms[:self.position] = np.nan if held["norms"] is None else held["norms"]
-        if epoch.output is not None:
-            fits = held["output"] is not None and held["output"].shape[1] == run.outputs
-            epoch.output[:self.position * run.batch] = held["output"] if fits else np.nan
-        return self.position
-
-    def _end_epoch(self, run, epoch, target, weight, validation, watchers, progress, seconds):
-        logs = {"loss": epoch.mean_loss(epoch.steps)}
-        if self.metrics:
-            order = epoch.order
-            logs |= self._scores(epoch.output, target[order], None if weight is None else weight[order])
-        if validation is not None:
-            with no_grad():
-                logs |= {f"val_{name}": value for name, value in self._evaluate(*validation).items()}
-        if epoch.norms is not None:
-            logs["grad_norm"] = float(np.mean(epoch.norms))
-        logs |= {"lr": self.optimizer.param_groups[0]["lr"], "seconds": seconds, "samples_per_second": run.rows / max(seconds, 1e-9)}
-        if self.scheduler is not None and self.scheduler_interval == "epoch":
-            self._step_scheduler(logs)
-        # from here to the callbacks nothing can raise: either all of the epoch's end is written down, or none
-        self.epoch, self.position, self.partial = self.epoch + 1, 0, None
-        self.history.append(logs)
-        for watcher in watchers:
-            watcher.on_epoch_end(self, self.epoch - 1, logs)
-        progress.end_epoch(self.epoch - 1, logs)
+    def _keep(self, epoch, done):
+        """Where the epoch stands: part of the state that is saved."""
+        self.position, self.partial = done, epoch.kept(done) if done else None
 
     def scheduled_ahead(self):
         """Whether the schedule goes by steps and knows its values ahead, so that a run need not stop for it."""

@@ -41,7 +41,7 @@ cdef struct Run:
     int status
 
 
-cdef inline void* address(const Run* run, int64_t ref, Py_ssize_t step, int thread) noexcept nogil:
+cdef inline void* address(const Run* run, int64_t ref, Py_ssize_t step, Py_ssize_t row, int thread) noexcept nogil:
     cdef int space = <int>(ref >> 48)
     cdef int64_t offset = ref & ((<int64_t>1 << 48) - 1)
     if ref < 0 or run.bases[space] == NULL:
@@ -49,7 +49,7 @@ cdef inline void* address(const Run* run, int64_t ref, Py_ssize_t step, int thre
     if space >= VV_STEP_STREAM:
         offset *= step
     elif space >= VV_ROW_STREAM:
-        offset *= step * run.batch
+        offset *= row
     elif space == VV_PRIVATE:
         offset += thread * run.private
     return run.bases[space] + offset
@@ -68,12 +68,12 @@ cdef void resolve(const Run* run, vv_args* args, int thread) noexcept nogil:
         memcpy(args[r].dim, rec.dim, sizeof(rec.dim))
         args[r].part[0] = args[r].part[1] = 0
         for i in range(VV_BUFFERS):
-            args[r].buf[i] = address(run, rec.buf[i], 0, thread)
+            args[r].buf[i] = address(run, rec.buf[i], 0, 0, thread)
         for i in range(VV_THEN):
             args[r].then[i] = args + rec.then[i] if rec.then[i] >= 0 else NULL
 
 
-cdef void prepare(const Run* run, vv_args* args, Py_ssize_t step, Py_ssize_t n) noexcept nogil:
+cdef void prepare(const Run* run, vv_args* args, Py_ssize_t step, Py_ssize_t row, Py_ssize_t n) noexcept nogil:
     """What changes with the step: rows of the batch, places in streams, hyperparameters."""
     cdef Py_ssize_t r, i
     cdef const vv_record* rec
@@ -86,7 +86,7 @@ cdef void prepare(const Run* run, vv_args* args, Py_ssize_t step, Py_ssize_t n) 
             continue
         for i in range(VV_BUFFERS):
             if rec.buf[i] >= (<int64_t>VV_ROW_STREAM << 48):
-                args[r].buf[i] = address(run, rec.buf[i], step, 0)
+                args[r].buf[i] = address(run, rec.buf[i], step, row, 0)
         for i in range(VV_SCALARS):
             if rec.slot[i] >= 0:
                 args[r].s[i] = now[rec.slot[i]]
@@ -179,16 +179,18 @@ cdef inline bint late(Run* run, int* until_look, int* look_every, double* looked
 cdef void work(void* context, int thread) noexcept nogil:
     cdef Run* run = <Run*>context
     cdef vv_args* args = run.args + thread * run.count
-    cdef Py_ssize_t step, n, start, end, passed = 0
+    cdef Py_ssize_t step, steps, row, end_row, n, start, end, passed = 0
     cdef int phase, until_look = 1, look_every = 1
     cdef double looked = vv_now()
     if thread >= run.threads:
         return
     resolve(run, args, thread)
     step, phase = run.first_step, <int>run.first_phase
+    steps = (run.rows + run.batch - 1) // run.batch
+    row, end_row = step // steps * run.rows + step % steps * run.batch, (step // steps + 1) * run.rows
     while step < run.last_step:
-        n = min(run.batch, run.rows - step * run.batch)
-        prepare(run, args, step, n)
+        n = min(run.batch, end_row - row)
+        prepare(run, args, step, row, n)
         start = 0
         while start < run.count and run.records[start].phase < phase:
             if run.records[start].cut == VV_EACH:  # the step was begun by a team whose rooms may have been others
@@ -215,6 +217,9 @@ cdef void work(void* context, int thread) noexcept nogil:
             phase += 1
         phase = 0
         step += 1
+        row += n
+        if row == end_row:
+            end_row += run.rows
     if thread == 0:
         run.status = FINISHED
         run.step, run.phase = run.last_step, 0
@@ -240,7 +245,8 @@ cdef int LOSS = OPS["mean_loss"], PACK = OPS["linear_pack"], PARTS = OPS["weight
 
 def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ssize_t rows, Py_ssize_t batch, Py_ssize_t row_block,
              start, Py_ssize_t last_step, int threads, int team, double seconds):
-    """Run steps start..last_step of one epoch: (step, phase, status); status "finished", "time" or "not finite".
+    """Run steps start..last_step: (step, phase, status); status "finished", "time" or "not finite". After ceil(rows / batch) of them a
+    new epoch begins, whose rows and results follow those of the one before.
 
     records: plan.RECORD array, sorted by phase. spaces: one array or None per space. table: (steps, columns). workspace: at least
     threads * (len(records) * ENGINE_SIZES["args"] + ENGINE_SIZES["place"]) bytes. start: (step, phase). team: threads that are started,

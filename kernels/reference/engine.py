@@ -11,22 +11,25 @@ _REALS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def run_plan(records, spaces, table, workspace, rows, batch, row_block, start, last_step, threads, team, seconds, book):
-    """Run steps start..last_step of one epoch: (step, phase, status); status "finished", "time" or "not finite".
+    """Run steps start..last_step: (step, phase, status); status "finished", "time" or "not finite". After ceil(rows / batch) of them a
+    new epoch begins, whose rows and results follow those of the one before.
 
     records: record.RECORD array sorted by phase. spaces: one array or None per space. table: (steps, columns) hyperparameters.
     workspace: a dict that lives as long as the plan; calls prepared once are kept in it. start: (step, phase). book: kernels by name,
     in the order of their numbers.
     """
     step, phase = start
+    steps = -(-rows // batch)
     deadline = time.monotonic() + seconds
     phases = int(records["phase"][-1]) + 1
     while step < last_step:
-        calls = _calls(records, spaces, workspace, min(batch, rows - step * batch), book)
+        begun, row = step // steps * rows, step % steps * batch
+        calls = _calls(records, spaces, workspace, min(batch, rows - row), book)
         while phase < phases:
             if (step, phase) != tuple(start) and time.monotonic() >= deadline:
                 return step, phase, "time"
             for call in calls[phase]:
-                loss = call.run(spaces, table, step, batch)
+                loss = call.run(spaces, table, step, begun + row)
                 if loss is not None and not np.isfinite(loss[0]):
                     return step, phase, "not finite"
             phase += 1
@@ -87,10 +90,10 @@ class _Call:
             self.arguments.append(None)
             self.streams.append((place, space, offset, space < STEP_STREAM, shape, dtype))
 
-    def run(self, spaces, table, step, batch):
+    def run(self, spaces, table, step, row):
         arguments = self.arguments
         for place, space, offset, by_rows, shape, dtype in self.streams:
-            arguments[place] = _view(spaces[space], offset * step * (batch if by_rows else 1), shape, dtype)
+            arguments[place] = _view(spaces[space], offset * (row if by_rows else step), shape, dtype)
         for place, column, kind in self.slots:
             arguments[place] = kind(table[step, column])
         self.function(*arguments)

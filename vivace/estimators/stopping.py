@@ -40,6 +40,13 @@ class Rules(callbacks.Callback):
         self.plain = estimator._optimizer.whole or (not weighted and constant is None)
         self.stopped = False
 
+    def epochs_ahead(self, trainer):
+        """Epochs without improvement that the next end, or change of an adaptive rate, is away."""
+        e = self.e
+        if self.validation is not None or e.learning_rate == "invscaling":
+            return 1
+        return e.n_iter_no_change + 1 - e._no_improvement_count
+
     def on_epoch_end(self, trainer, epoch, logs):
         e = self.e
         e.n_iter_ += 1

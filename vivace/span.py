@@ -1,0 +1,82 @@
+"""The epochs that the engine runs in one go."""
+import numpy as np
+
+from .kernels import record as R
+from .penalty import inverse
+
+FEW = 32
+"""Steps of an epoch up to which numbers are added up in Python: NumPy's code has left the caches while the engine ran, and costs more."""
+
+
+class Span:
+    """What the engine needs for `count` epochs from number `epoch` on, and what it leaves: orders of rows, results, the table of
+    hyperparameters. Most often it is one epoch; several follow each other in all arrays, and `part` shows one of them."""
+
+    def __init__(self, run, epoch, count=1):
+        self.run, self.epoch, self.count, self.each = run, epoch, count, len(run.counts)
+        self.steps = count * self.each
+        self.order = self._orders()
+        self.result = np.zeros((self.steps, 2))
+        self.output = np.empty((count * run.rows, run.outputs), run.plan.dtype) if run.emits else None
+        self.norms = np.zeros(self.steps) if run.plan.norms else None
+        self.table = np.zeros((self.steps, max(len(run.plan.columns), 1)))
+        self.begun, self.options = 0, None  # how often a schedule had stepped when the epoch began, and what it says for its steps
+        self.penalty, self.squares = run.trainer.penalty, np.zeros((self.steps, 1))
+        self.broken = False  # of several epochs: they did not stay finite, and the run stands before them again
+        self.counts, self.masses, self.per_row = run.counts, run.counts, run.per_row
+        if count > 1:
+            self.counts = self.masses = np.tile(run.counts, count)
+            self.per_row = np.tile(run.per_row, count)
+        if self.penalty is not None and (weight := run.spaces[R.WEIGHT]) is not None:
+            starts = np.arange(count)[:, None] * run.rows + np.arange(0, run.rows, run.batch)
+            self.masses = np.add.reduceat(weight[self.order].astype(np.float64), starts.reshape(-1))
+            self.per_row = inverse(self.masses)
+
+    def _orders(self):
+        run, trainer = self.run, self.run.trainer
+        if self.count == 1:
+            return trainer.order_of(self.epoch, run.rows)
+        orders = np.empty((self.count, run.rows), np.int64)
+        for index, order in enumerate(orders):
+            trainer.order_of(self.epoch + index, run.rows, order)
+        return orders.reshape(-1)
+
+    def part(self, index):
+        """Epoch `index` of these, as if it had run alone; arrays are views."""
+        if self.count == 1:
+            return self
+        part, run = object.__new__(Span), self.run
+        steps, rows = slice(index * self.each, (index + 1) * self.each), slice(index * run.rows, (index + 1) * run.rows)
+        part.run, part.epoch, part.count, part.each, part.steps = run, self.epoch + index, 1, self.each, self.each
+        part.order, part.result, part.table, part.squares = self.order[rows], self.result[steps], self.table[steps], self.squares[steps]
+        part.output = None if self.output is None else self.output[rows]
+        part.norms = None if self.norms is None else self.norms[steps]
+        part.penalty, part.counts, part.masses, part.per_row = self.penalty, run.counts, self.masses[steps], self.per_row[steps]
+        return part
+
+    def kept(self, done):
+        """What is saved of an epoch of which `done` steps are done."""
+        result = np.empty((done, 3))
+        result[:, :2], result[:, 2:] = self.result[:done], self.squares[:done]
+        return {"rows": len(self.order), "batch": self.run.batch, "result": result,
+                "output": None if self.output is None else self.output[:done * self.run.batch],
+                "norms": None if self.norms is None else self.norms[:done]}
+
+    def resume(self, held, done):
+        """Take over what kept() gave of the first `done` steps; what the run of now did not ask for then is NaN."""
+        self.result[:done], self.squares[:done] = held["result"][:, :2], held["result"][:, 2:]
+        if self.norms is not None:
+            self.norms[:done] = np.nan if held["norms"] is None else held["norms"]
+        if self.output is not None:
+            fits = held["output"] is not None and held["output"].shape[1] == self.output.shape[1]
+            self.output[:done * self.run.batch] = held["output"] if fits else np.nan
+
+    def mean_loss(self, done):
+        """Mean loss over the rows (by weight) of the first `done` steps, with the penalty of each step."""
+        few, penalty = 0 < done <= FEW, 0.0
+        if self.penalty is not None:
+            squares, masses = self.squares[:done, 0], self.masses[:done]
+            penalty = self.penalty.total(squares.tolist(), masses.tolist()) if few \
+                else self.penalty.values(squares, self.per_row[:done]) @ masses
+        total, weight = map(sum, zip(*self.result[:done].tolist())) if few else self.result[:done].sum(axis=0).tolist()
+        return (total + penalty) / weight if weight != 0 else 0.0
