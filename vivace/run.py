@@ -109,6 +109,7 @@ class Run:
         self.counts = np.full(-(-rows // batch), float(batch))  # rows of each batch
         self.counts[-1] = rows - (len(self.counts) - 1) * batch
         self.per_row = inverse(self.counts)
+        self.orders = np.empty(0, np.int64)  # of epochs that run together
 
     def go(self, epoch, start, stop, seconds, slice_steps=None):
         """Run steps start..stop of the Span `epoch` until `seconds` are over; yields the next step after every slice of at most 100 ms.

@@ -24,25 +24,33 @@ class Span:
         self.penalty, self.squares = run.trainer.penalty, np.zeros((self.steps, 1))
         self.broken = False  # of several epochs: they did not stay finite, and the run stands before them again
         self.counts, self.masses, self.per_row = run.counts, run.counts, run.per_row
-        if count > 1:
-            self.counts = self.masses = np.tile(run.counts, count)
-            self.per_row = np.tile(run.per_row, count)
-        if self.penalty is not None and (weight := run.spaces[R.WEIGHT]) is not None:
-            starts = np.arange(count)[:, None] * run.rows + np.arange(0, run.rows, run.batch)
-            self.masses = np.add.reduceat(weight[self.order].astype(np.float64), starts.reshape(-1))
-            self.per_row = inverse(self.masses)
+        if self.penalty is not None:
+            self._weigh(run.spaces[R.WEIGHT])
 
     def _orders(self):
         run, trainer = self.run, self.run.trainer
         if self.count == 1:
             return trainer.order_of(self.epoch, run.rows)
-        orders = np.empty((self.count, run.rows), np.int64)
-        for index, order in enumerate(orders):
-            trainer.order_of(self.epoch + index, run.rows, order)
-        return orders.reshape(-1)
+        size = self.count * run.rows
+        if len(run.orders) < size:  # one room for all spans: new pages cost more than the numbers in them
+            run.orders = np.empty(size, np.int64)
+        for index in range(self.count):
+            trainer.order_of(self.epoch + index, run.rows, run.orders[index * run.rows:(index + 1) * run.rows])
+        return run.orders[:size]
+
+    def _weigh(self, weight):
+        """The row weights of the batches, by which a penalty goes."""
+        run = self.run
+        if weight is None and self.count > 1:
+            self.counts = self.masses = np.tile(run.counts, self.count)
+            self.per_row = np.tile(run.per_row, self.count)
+        elif weight is not None:
+            starts = np.arange(self.count)[:, None] * run.rows + np.arange(0, run.rows, run.batch)
+            self.masses = np.add.reduceat(weight[self.order].astype(np.float64), starts.reshape(-1))
+            self.per_row = inverse(self.masses)
 
     def part(self, index):
-        """Epoch `index` of these, as if it had run alone; arrays are views."""
+        """Epoch `index` of these, as if it had run alone; arrays are views, the order's until the next span."""
         if self.count == 1:
             return self
         part, run = object.__new__(Span), self.run
@@ -51,7 +59,9 @@ class Span:
         part.order, part.result, part.table, part.squares = self.order[rows], self.result[steps], self.table[steps], self.squares[steps]
         part.output = None if self.output is None else self.output[rows]
         part.norms = None if self.norms is None else self.norms[steps]
-        part.penalty, part.counts, part.masses, part.per_row = self.penalty, run.counts, self.masses[steps], self.per_row[steps]
+        part.penalty, part.counts, part.masses, part.per_row = self.penalty, run.counts, run.counts, run.per_row
+        if self.penalty is not None:
+            part.masses, part.per_row = self.masses[steps], self.per_row[steps]
         return part
 
     def kept(self, done):
