@@ -1,10 +1,10 @@
 /* Gradient of the weight, dw = dyᵀ x over N rows, and its update while a tile of it is hot; for one type, included by matmul.h.
 
    Chunks of CHUNK rows are chains of their own; a stack holds the partial tiles of the binary tree over chunks. What the products read
-   is brought side by side first where that pays: a group of panels of x, whose lines would stand I apart, and the columns of dy, which
-   would stand O apart; for powers of two they all fall into a few sets of the first-level cache. */
-enum { F(stack_levels) = 40 };
-enum { F(NEAR_X) = 1024 * MAX_PANELS * LANES, F(NEAR_DY) = (1 << 19) / sizeof(REAL) };
+   is brought side by side first where that pays: columns of x, whose lines would stand I apart, and the columns of dy, which would
+   stand O apart; for powers of two they all fall into a few sets of the first-level cache. */
+enum { F(stack_levels) = 32, F(STRIP_TILES) = (TILE_ROWS + 2) / 3 };
+enum { F(NEAR_X) = (1 << 18) / sizeof(REAL), F(NEAR_DY) = (1 << 18) / sizeof(REAL) };
 
 /* Whether dy stays in the first-level cache as it is, so that its columns need not be brought together. */
 INLINE int F(is_close)(ptrdiff_t N, ptrdiff_t O) { return N * O * sizeof(REAL) <= 1 << 14; }
@@ -14,8 +14,8 @@ INLINE int F(is_close)(ptrdiff_t N, ptrdiff_t O) { return N * O * sizeof(REAL) <
 static ptrdiff_t F(block_outputs)(ptrdiff_t N, ptrdiff_t I, ptrdiff_t O) {
     if (F(is_close)(N, O)) return O;
     const ptrdiff_t most = F(NEAR_DY) / (N > 0 ? N : 1) / TILE_ROWS * TILE_ROWS;
-    const int copied = N * I * sizeof(REAL) > 1 << 20 && N * MAX_PANELS * LANES <= F(NEAR_X);
-    return copied && most > TILE_ROWS ? most : TILE_ROWS;
+    const int far = N * I * sizeof(REAL) > 1 << 20 && N * MAX_PANELS * LANES <= F(NEAR_X);
+    return far && most > TILE_ROWS ? most : TILE_ROWS;
 }
 
 /* What a tile goes through on its way. */
@@ -39,68 +39,80 @@ INLINE void F(aside_take)(F(aside) * s, const REAL *g, ptrdiff_t first, ptrdiff_
     s->every = depth > vectors ? (int)depth / (int)(vectors + 1) : 1;
 }
 
-/* One tile of sums over all rows, to `out`, rows ld apart. A chunk's tile is joined to the one before as it leaves the registers; the
-   last join of all writes to `out`. */
-INLINE void F(weight_sums)(F(product) * g, ptrdiff_t N, int rows, int panels, REAL *out, ptrdiff_t ld, REAL (*stack)[MAX_ROWS * MAX_PANELS * LANES]) {
-    const REAL *a = g->a, *b = g->b;
-    const ptrdiff_t columns = (panels - 1) * LANES + g->last;
-    int level = 0; /* tiles on the stack */
-    for (ptrdiff_t n = 0, chunk = 0; n == 0 || n < N; n += CHUNK, chunk++) {
-        const int last = n + CHUNK >= N, join = level > 0 && ((chunk & 1) || last), whole = last && level <= join;
-        g->a = a + n * g->a_k;
-        g->b = b + n * g->b_k;
-        g->depth = N - n < CHUNK ? N - n : CHUNK;
-        g->joined = join ? stack[level - 1] : NULL;
-        g->c = whole ? out : stack[level - join];
-        g->c_row = whole ? ld : MAX_PANELS * LANES;
-        RUN(g, 0, rows, panels);
-        level += !join;
-        for (ptrdiff_t up = join ? chunk >> 1 : 0; level > 1 && ((up & 1) || last); up >>= 1) {
-            level--;
-            REAL *const to = last && level == 1 ? out : stack[level - 1];
-            const ptrdiff_t apart = to == out ? ld : MAX_PANELS * LANES;
-            for (int m = 0; m < rows; m++)
-                for (ptrdiff_t c = 0; c < columns; c++)
-                    to[m * apart + c] = stack[level - 1][m * MAX_PANELS * LANES + c] + stack[level][m * MAX_PANELS * LANES + c];
-        }
+/* Rows n.. of a tile of sums over N, a chunk at most; the whole goes to `out`, rows ld apart. A chunk's tile is joined to the one before as
+   it leaves the registers; the last join of all writes to `out`. level: tiles on the stack; returns how many there are then. */
+INLINE int F(weight_chunk)(F(product) * g, ptrdiff_t n, ptrdiff_t N, int rows, int panels, REAL *out, ptrdiff_t ld,
+                           REAL (*stack)[MAX_ROWS * MAX_PANELS * LANES], int level) {
+    const ptrdiff_t columns = (panels - 1) * LANES + g->last, chunk = n / CHUNK;
+    const int last = n + CHUNK >= N, join = level > 0 && ((chunk & 1) || last), whole = last && level <= join;
+    g->depth = N - n < CHUNK ? N - n : CHUNK;
+    g->joined = join ? stack[level - 1] : NULL;
+    g->c = whole ? out : stack[level - join];
+    g->c_row = whole ? ld : MAX_PANELS * LANES;
+    RUN(g, 0, rows, panels);
+    level += !join;
+    for (ptrdiff_t up = join ? chunk >> 1 : 0; level > 1 && ((up & 1) || last); up >>= 1) {
+        level--;
+        REAL *const to = last && level == 1 ? out : stack[level - 1];
+        const ptrdiff_t apart = to == out ? ld : MAX_PANELS * LANES;
+        for (int m = 0; m < rows; m++)
+            for (ptrdiff_t c = 0; c < columns; c++)
+                to[m * apart + c] = stack[level - 1][m * MAX_PANELS * LANES + c] + stack[level][m * MAX_PANELS * LANES + c];
     }
+    return level;
 }
 
+/* Columns from..end of x, group of panels after group, row by row of all groups: long runs of lines come faster than short ones. */
+static void F(copy_columns)(const REAL *x, ptrdiff_t N, ptrdiff_t I, ptrdiff_t from, ptrdiff_t end, REAL *to) {
+    enum { ACROSS = MAX_PANELS * LANES };
+    for (ptrdiff_t n = 0; n < N; n++)
+        for (ptrdiff_t i = from; i < end; i += ACROSS) {
+            const ptrdiff_t wide = end - i < ACROSS ? (end - i + LANES - 1) / LANES * LANES : ACROSS;
+            for (ptrdiff_t c = 0; c < wide && i + c < end; c += W) F(store)(to + (i - from) * N + n * wide + c, LOAD(x + n * I, i + c, end));
+        }
+}
+/* Columns o0..o1 of dy, TILE_ROWS side by side. */
+static void F(copy_outputs)(const REAL *dy, ptrdiff_t N, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1, REAL *to) {
+    for (ptrdiff_t n = 0; n < N; n++)
+        for (ptrdiff_t o = o0; o < o1; o += TILE_ROWS)
+            for (ptrdiff_t c = 0; c < TILE_ROWS && o + c < o1; c += W) F(store)(to + (o - o0) * N + n * TILE_ROWS + c, LOAD(dy + n * O, o + c, o1));
+}
+
+/* Strips of TILE_ROWS outputs go through a chunk together, which stays in the first-level cache meanwhile: 1024-1024 at batch 512, one
+   thread, 127 GFLOP/s tile by tile and 139 so, 512-512 at 2048 33 and 58. Wide runs of copies: 99. */
 static void F(weight_block)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_t I, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t i0,
                             ptrdiff_t i1, F(sink) *to) {
-    REAL stack[F(stack_levels)][MAX_ROWS * MAX_PANELS * LANES] __attribute__((aligned(64)));
+    REAL stack[F(STRIP_TILES)][F(stack_levels)][MAX_ROWS * MAX_PANELS * LANES] __attribute__((aligned(64)));
     REAL near_dy[F(NEAR_DY)] __attribute__((aligned(64))), near_x[F(NEAR_X)] __attribute__((aligned(64)));
     const int close = F(is_close)(N, O), copied = !close && F(block_outputs)(N, I, O) > TILE_ROWS && o1 - o0 > TILE_ROWS;
     const ptrdiff_t blocks = (o1 - o0 + TILE_ROWS - 1) / TILE_ROWS;
-    const int near = !close && N * blocks * TILE_ROWS <= F(NEAR_DY); /* columns of dy, TILE_ROWS side by side */
+    const ptrdiff_t stretch = copied ? F(NEAR_X) / N / (MAX_PANELS * LANES) * (MAX_PANELS * LANES) : 1;
+    const int near = !close && N * blocks * TILE_ROWS <= F(NEAR_DY);
+    if (near) F(copy_outputs)(dy, N, O, o0, o1, near_dy);
     for (ptrdiff_t i = i0; i < i1;) {
-        F(product) g = {.a_row = 1, .aside = to->aside};
+        F(product) g = {.a_row = 1, .aside = to->aside, .a_k = near ? TILE_ROWS : O, .b_panel = LANES};
         const int panels = F(group)(i1 - i, &g.last);
         const ptrdiff_t columns = (panels - 1) * LANES + g.last;
-        if (copied)
-            for (ptrdiff_t n = 0; n < N; n++)
-                for (ptrdiff_t c = 0; c < columns; c += W)
-                    F(store)(near_x + n * panels * LANES + c, LOAD(x + n * I + i, c, columns));
-        const REAL *b = copied ? near_x : x + i;
+        if (copied && (i - i0) % stretch == 0) F(copy_columns)(x, N, I, i, i1 - i < stretch ? i1 : i + stretch, near_x);
+        const REAL *const b = copied ? near_x + (i - i0) % stretch * N : x + i;
         g.packed = copied;
         g.b_k = copied ? panels * LANES : I;
-        g.b_panel = LANES;
-        for (ptrdiff_t o = o0, block = o0, end = o0; o < o1;) {
-            if (o == end) {
-                block = o, end = close || o1 - o < TILE_ROWS ? o1 : o + TILE_ROWS;
-                for (ptrdiff_t n = 0; near && i == i0 && n < N; n++)
-                    for (ptrdiff_t c = 0; c < end - block; c += W)
-                        F(store)(near_dy + (block - o0) * N + n * TILE_ROWS + c, LOAD(dy + n * O + block, c, end - block));
-            }
-            const int rows = F(rows_of)(end - o, F(tile_rows)[panels]);
-            g.a = near ? near_dy + (block - o0) * N + (o - block) : dy + o;
-            g.a_k = near ? TILE_ROWS : O;
-            g.b = b;
-            REAL *const out = to->aside ? to->room + to->turn * MAX_ROWS * MAX_PANELS * LANES : to->dw + (o - o0) * to->ld + (i - i0);
-            F(weight_sums)(&g, N, rows, panels, out, to->aside ? MAX_PANELS * LANES : to->ld, stack);
-            if (to->aside) F(aside_take)(to->aside, out, to->first + (o - o0) * I + (i - i0), I, rows, columns, N);
-            to->turn = !to->turn;
-            o += rows;
+        for (ptrdiff_t o = o0, end; o < o1; o = end) {
+            end = (close && N <= CHUNK) || o1 - o < TILE_ROWS ? o1 : o + TILE_ROWS;
+            const REAL *const a = near ? near_dy + (o - o0) * N : dy + o;
+            int level = 0, then = 0;
+            for (ptrdiff_t n = 0; n == 0 || n < N; n += CHUNK, level = then)
+                for (ptrdiff_t t = o, tile = 0, rows; t < end; t += rows, tile++) {
+                    rows = F(rows_of)(end - t, F(tile_rows)[panels]);
+                    g.a = a + (t - o) + n * g.a_k;
+                    g.b = b + n * g.b_k;
+                    REAL *const out = to->aside ? to->room + to->turn * MAX_ROWS * MAX_PANELS * LANES : to->dw + (t - o0) * to->ld + (i - i0);
+                    then = F(weight_chunk)(&g, n, N, (int)rows, panels, out, to->aside ? MAX_PANELS * LANES : to->ld,
+                                           stack[N > CHUNK ? tile : 0], level);
+                    if (n + CHUNK < N) continue;
+                    if (to->aside) F(aside_take)(to->aside, out, to->first + (t - o0) * I + (i - i0), I, (int)rows, columns, N - n);
+                    to->turn = !to->turn;
+                }
         }
         i += columns;
     }
@@ -134,7 +146,9 @@ static void F(weight_narrow)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1) {
             rows = F(rows_of)(I - i, F(tile_rows)[panels]);
             g.a = (REAL *)a->buf[0] + i;
             g.b = (REAL *)a->buf[1] + o;
-            F(weight_sums)(&g, N, (int)rows, panels, turned + i * ACROSS, ACROSS, stack);
+            int level = 0;
+            for (ptrdiff_t n = 0; n == 0 || n < N; n += CHUNK, g.a += CHUNK * I, g.b += CHUNK * O)
+                level = F(weight_chunk)(&g, n, N, (int)rows, panels, turned + i * ACROSS, ACROSS, stack, level);
         }
         REAL *const to = a->then[0] ? room : (REAL *)a->buf[2] + o * I;
         for (ptrdiff_t i = 0; i < I; i += LANES) {
@@ -150,11 +164,10 @@ static void F(weight_narrow)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1) {
 /* Whether an update rides on the tiles of O x I weights (matmul.h), or follows them block by block. Riding hides its square roots and
    divisions; on Intel's server cores the lines of many weights and their state, a few from each row, come no faster so than a block's
    in their order do, and cost the multiply-adds more: 256-256 at batch 256, two threads, 170 us riding and 154 after; 784-512 at batch
-   128 489 and 450; but 64-128 at batch 32 6.6 and 7.4, and 4096-4096 at 512, where x is far and blocks are large, 85 ms and 140. */
-enum { F(RIDES_BELOW) = 1 << 14 };
-INLINE int F(may_ride)(ptrdiff_t N, ptrdiff_t I, ptrdiff_t O) {
-    return VV_BYTES == 64 && (I * O < F(RIDES_BELOW) || F(block_outputs)(N, I, O) > TILE_ROWS || !vv_intel());
-}
+   128 489 and 450; but 64-128 at batch 32 6.6 and 7.4. Where x is far a block is of more outputs, as many as pay for its copy: half of
+   4096-4096 at batch 512 83 ms riding, 70 so; 1024-4096 20.5 and 17. */
+enum { F(RIDES_BELOW) = 1 << 14, F(FAR_OUTPUTS) = 128, F(FAR_COLUMNS) = 4096 / sizeof(REAL) };
+INLINE int F(may_ride)(ptrdiff_t I, ptrdiff_t O) { return VV_BYTES == 64 && (I * O < F(RIDES_BELOW) || !vv_intel()); }
 
 /* Outputs o0..o1 and inputs i0..i1 of dw: written down, or straight into the update of then[0]. */
 static void F(weight_gradient)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t i0, ptrdiff_t i1) {
@@ -167,9 +180,13 @@ static void F(weight_gradient)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t
         return;
     }
     F(aside) aside = {.left = 0};
-    const int rides = update && F(may_ride)(N, I, O) && F(adam_rides)(update, &aside.step);
-    const ptrdiff_t down = update && !rides ? TILE_ROWS : F(block_outputs)(N, I, O), along = update && !rides ? TILE_COLUMNS : i1 - i0;
-    REAL room[TILE_ROWS * TILE_COLUMNS] __attribute__((aligned(64)));
+    const int rides = update && F(may_ride)(I, O) && F(adam_rides)(update, &aside.step);
+    const ptrdiff_t many = F(block_outputs)(N, I, O);
+    const int far = !F(is_close)(N, O) && many > TILE_ROWS;
+    const ptrdiff_t down = !update || rides ? many : !far ? TILE_ROWS : many < F(FAR_OUTPUTS) ? many : F(FAR_OUTPUTS);
+    const ptrdiff_t along = !update || rides ? i1 - i0 : far ? F(FAR_COLUMNS) : TILE_COLUMNS;
+    REAL room[F(FAR_OUTPUTS) * F(FAR_COLUMNS)] __attribute__((aligned(64)));
+    _Static_assert(F(FAR_OUTPUTS) * F(FAR_COLUMNS) >= TILE_ROWS * TILE_COLUMNS, "room for either block");
     F(sink) to = {.room = room, .aside = rides ? &aside : NULL};
     for (ptrdiff_t o = o0; o < o1; o += down)
         for (ptrdiff_t i = i0; i < i1; i += along) {
