@@ -40,7 +40,8 @@ typedef struct {
     long last;                                        /* columns in the last panel, 1..LANES */
     int packed;                                       /* panels of B are whole in memory */
     int resume;                                       /* the chain goes on from C */
-    const REAL *joined;                               /* a tile to add at the end, rows MAX_PANELS panels apart, or NULL */
+    const REAL *joined;                               /* a tile to add at the end, rows joined_row apart, or NULL */
+    ptrdiff_t joined_row;
     F(aside) *aside;                                  /* an update that is made meanwhile, or NULL */
 } F(product);
 
@@ -104,7 +105,7 @@ INLINE void F(tile)(const F(product) * g, const int MR, const int NP, const int 
 #pragma GCC unroll 16
         for (int m = 0; m < MR; m++)
 #pragma GCC unroll 16
-            for (int v = 0; v < NP * NV; v++) acc[m][v] = F(load)(g->joined + m * MAX_PANELS * LANES + v * W) + acc[m][v];
+            for (int v = 0; v < NP * NV; v++) acc[m][v] = F(load)(g->joined + m * g->joined_row + v * W) + acc[m][v];
     if (UNIT_K && g->relu)
 #pragma GCC unroll 16
         for (int m = 0; m < MR; m++)

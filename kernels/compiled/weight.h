@@ -8,14 +8,13 @@ enum { F(NEAR_X) = (1 << 18) / sizeof(REAL), F(NEAR_DY) = (1 << 18) / sizeof(REA
 
 /* Whether dy stays in the first-level cache as it is, so that its columns need not be brought together. */
 INLINE int F(is_close)(ptrdiff_t N, ptrdiff_t O) { return N * O * sizeof(REAL) <= 1 << 14; }
-/* Outputs that are gone through together: all, where dy is close. Where x does not fit the second-level cache, a group of its panels is
-   copied for as many as have room for their columns of dy; else blocks of TILE_ROWS outputs walk along whole rows of weights, which suits
+/* Whether x does not fit the second-level cache: columns of it are copied then, for the FAR_OUTPUTS outputs of a block at once. */
+INLINE int F(is_far)(ptrdiff_t N, ptrdiff_t I, ptrdiff_t O) { return !F(is_close)(N, O) && N * I * sizeof(REAL) > 1 << 20; }
+enum { F(FAR_OUTPUTS) = 128, F(FAR_COLUMNS) = 4096 / sizeof(REAL), F(FEW_ROWS) = F(NEAR_DY) / F(FAR_OUTPUTS) };
+/* Outputs that are gone through together: all, where dy is close; else blocks of TILE_ROWS walk along whole rows of weights, which suits
    their update. */
-static ptrdiff_t F(block_outputs)(ptrdiff_t N, ptrdiff_t I, ptrdiff_t O) {
-    if (F(is_close)(N, O)) return O;
-    const ptrdiff_t most = F(NEAR_DY) / (N > 0 ? N : 1) / TILE_ROWS * TILE_ROWS;
-    const int far = N * I * sizeof(REAL) > 1 << 20 && N * MAX_PANELS * LANES <= F(NEAR_X);
-    return far && most > TILE_ROWS ? most : TILE_ROWS;
+INLINE ptrdiff_t F(block_outputs)(ptrdiff_t N, ptrdiff_t I, ptrdiff_t O) {
+    return F(is_close)(N, O) ? O : F(is_far)(N, I, O) ? F(FAR_OUTPUTS) : TILE_ROWS;
 }
 
 /* What a tile goes through on its way. */
@@ -47,6 +46,7 @@ INLINE int F(weight_chunk)(F(product) * g, ptrdiff_t n, ptrdiff_t N, int rows, i
     const int last = n + CHUNK >= N, join = level > 0 && ((chunk & 1) || last), whole = last && level <= join;
     g->depth = N - n < CHUNK ? N - n : CHUNK;
     g->joined = join ? stack[level - 1] : NULL;
+    g->joined_row = MAX_PANELS * LANES;
     g->c = whole ? out : stack[level - join];
     g->c_row = whole ? ld : MAX_PANELS * LANES;
     RUN(g, 0, rows, panels);
@@ -80,11 +80,11 @@ static void F(copy_outputs)(const REAL *dy, ptrdiff_t N, ptrdiff_t O, ptrdiff_t 
 
 /* Strips of TILE_ROWS outputs go through a chunk together, which stays in the first-level cache meanwhile: 1024-1024 at batch 512, one
    thread, 127 GFLOP/s tile by tile and 139 so, 512-512 at 2048 33 and 58. Wide runs of copies: 99. */
-static void F(weight_block)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_t I, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t i0,
+static __attribute__((noinline)) void F(weight_block)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_t I, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t i0,
                             ptrdiff_t i1, F(sink) *to) {
     REAL stack[F(STRIP_TILES)][F(stack_levels)][MAX_ROWS * MAX_PANELS * LANES] __attribute__((aligned(64)));
     REAL near_dy[F(NEAR_DY)] __attribute__((aligned(64))), near_x[F(NEAR_X)] __attribute__((aligned(64)));
-    const int close = F(is_close)(N, O), copied = !close && F(block_outputs)(N, I, O) > TILE_ROWS && o1 - o0 > TILE_ROWS;
+    const int close = F(is_close)(N, O), copied = F(is_far)(N, I, O) && o1 - o0 > TILE_ROWS && N <= F(FEW_ROWS);
     const ptrdiff_t blocks = (o1 - o0 + TILE_ROWS - 1) / TILE_ROWS;
     const ptrdiff_t stretch = copied ? F(NEAR_X) / N / (MAX_PANELS * LANES) * (MAX_PANELS * LANES) : 1;
     const int near = !close && N * blocks * TILE_ROWS <= F(NEAR_DY);
@@ -115,6 +115,56 @@ static void F(weight_block)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_
                 }
         }
         i += columns;
+    }
+}
+
+/* Blocks of a far weight over many rows: a chunk of x and dy after the other, each copied for the whole block, whose sums are on a stack.
+   One thread, GFLOP/s of weight_block and so: 2048-2048 at batch 2048 74 and 125, 512-512 at 4096 73 and 124, 256-256 at 10,000 63 and 120. */
+enum { F(FAR_STACK) = 640 * 1024 / sizeof(REAL) };
+static __attribute__((noinline)) void F(weight_far)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_t I, ptrdiff_t O, ptrdiff_t o0,
+                                                    ptrdiff_t o1, ptrdiff_t i0, ptrdiff_t i1, REAL *dw, ptrdiff_t ld) {
+    enum { ACROSS = MAX_PANELS * LANES, MOST = 1024 / sizeof(REAL) };
+    REAL stack[F(FAR_STACK)] __attribute__((aligned(64))), near_x[CHUNK * MOST] __attribute__((aligned(64)));
+    REAL near_dy[CHUNK * F(FAR_OUTPUTS)] __attribute__((aligned(64)));
+    ptrdiff_t levels = 2, across;
+    while (N >> levels > CHUNK) levels++;
+    across = F(FAR_STACK) / F(FAR_OUTPUTS) / (levels + 1) / ACROSS * ACROSS;
+    if (across > MOST) across = MOST;
+    for (ptrdiff_t i = i0; i < i1; i += across) {
+        const ptrdiff_t wide = i1 - i < across ? i1 - i : across, size = F(FAR_OUTPUTS) * across;
+        ptrdiff_t level = 0;
+        for (ptrdiff_t n = 0; n < N; n += CHUNK) {
+            const ptrdiff_t depth = N - n < CHUNK ? N - n : CHUNK, chunk = n / CHUNK;
+            const int last = n + CHUNK >= N, join = level > 0 && ((chunk & 1) || last), whole = last && level <= join;
+            F(copy_columns)(x + n * I, depth, I, i, i + wide, near_x);
+            F(copy_outputs)(dy + n * O, depth, O, o0, o1, near_dy);
+            F(product) g = {.a_row = 1, .a_k = TILE_ROWS, .b_panel = LANES, .packed = 1, .depth = depth, .joined_row = across};
+            REAL *const to = whole ? dw + (i - i0) : stack + (level - join) * size;
+            g.c_row = whole ? ld : across;
+            for (ptrdiff_t c = 0, columns; c < wide; c += columns) {
+                const int panels = F(group)(wide - c, &g.last);
+                columns = (panels - 1) * LANES + g.last;
+                g.b = near_x + c * depth;
+                g.b_k = panels * LANES;
+                for (ptrdiff_t o = o0; o < o1; o += TILE_ROWS)
+                    for (ptrdiff_t t = o, end = o1 - o < TILE_ROWS ? o1 : o + TILE_ROWS, rows; t < end; t += rows) {
+                        rows = F(rows_of)(end - t, F(tile_rows)[panels]);
+                        g.a = near_dy + (o - o0) * depth + (t - o);
+                        g.c = to + (t - o0) * g.c_row + c;
+                        g.joined = join ? stack + (level - 1) * size + (t - o0) * across + c : NULL;
+                        RUN(&g, 0, (int)rows, panels);
+                    }
+            }
+            level += !join;
+            for (ptrdiff_t up = join ? chunk >> 1 : 0; level > 1 && ((up & 1) || last); up >>= 1) {
+                level--;
+                const REAL *const one = stack + (level - 1) * size, *const other = one + size;
+                REAL *const sum = last && level == 1 ? dw + (i - i0) : stack + (level - 1) * size;
+                const ptrdiff_t apart = last && level == 1 ? ld : across;
+                for (ptrdiff_t m = 0; m < o1 - o0; m++)
+                    for (ptrdiff_t c = 0; c < wide; c++) sum[m * apart + c] = one[m * across + c] + other[m * across + c];
+            }
+        }
     }
 }
 
@@ -166,7 +216,7 @@ static void F(weight_narrow)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1) {
    in their order do, and cost the multiply-adds more: 256-256 at batch 256, two threads, 170 us riding and 154 after; 784-512 at batch
    128 489 and 450; but 64-128 at batch 32 6.6 and 7.4. Where x is far a block is of more outputs, as many as pay for its copy: half of
    4096-4096 at batch 512 83 ms riding, 70 so; 1024-4096 20.5 and 17. */
-enum { F(RIDES_BELOW) = 1 << 14, F(FAR_OUTPUTS) = 128, F(FAR_COLUMNS) = 4096 / sizeof(REAL) };
+enum { F(RIDES_BELOW) = 1 << 14 };
 INLINE int F(may_ride)(ptrdiff_t I, ptrdiff_t O) { return VV_BYTES == 64 && (I * O < F(RIDES_BELOW) || !vv_intel()); }
 
 /* Outputs o0..o1 and inputs i0..i1 of dw: written down, or straight into the update of then[0]. */
@@ -180,10 +230,9 @@ static void F(weight_gradient)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t
         return;
     }
     F(aside) aside = {.left = 0};
-    const int rides = update && F(may_ride)(I, O) && F(adam_rides)(update, &aside.step);
-    const ptrdiff_t many = F(block_outputs)(N, I, O);
-    const int far = !F(is_close)(N, O) && many > TILE_ROWS;
-    const ptrdiff_t down = !update || rides ? many : !far ? TILE_ROWS : many < F(FAR_OUTPUTS) ? many : F(FAR_OUTPUTS);
+    const int far = F(is_far)(N, I, O), many = far && N > F(FEW_ROWS) && N < (ptrdiff_t)CHUNK << 18; /* weight_far has room for the sums of so many */
+    const int rides = update && !many && F(may_ride)(I, O) && F(adam_rides)(update, &aside.step);
+    const ptrdiff_t down = !update || rides || far ? F(block_outputs)(N, I, O) : TILE_ROWS;
     const ptrdiff_t along = !update || rides ? i1 - i0 : far ? F(FAR_COLUMNS) : TILE_COLUMNS;
     REAL room[F(FAR_OUTPUTS) * F(FAR_COLUMNS)] __attribute__((aligned(64)));
     _Static_assert(F(FAR_OUTPUTS) * F(FAR_COLUMNS) >= TILE_ROWS * TILE_COLUMNS, "room for either block");
@@ -194,7 +243,8 @@ static void F(weight_gradient)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t
             to.first = first;
             if (update) to.dw = room, to.ld = ie - i;
             else to.dw = (REAL *)a->buf[2] + first, to.ld = I;
-            F(weight_block)(x, dy, N, I, O, o, oe, i, ie, &to);
+            if (many) F(weight_far)(x, dy, N, I, O, o, oe, i, ie, to.dw, to.ld);
+            else F(weight_block)(x, dy, N, I, O, o, oe, i, ie, &to);
             if (!update || rides) continue;
             const ptrdiff_t lines = to.ld == I ? 1 : oe - o, length = to.ld == I ? (oe - o) * I : to.ld;
             for (ptrdiff_t m = 0; m < lines; m++) F(update_from)(update, room + m * length, first + m * I, length);

@@ -111,8 +111,8 @@ JOINED = [(n, i, o) for n in (*range(129, 301, 9), 256, 257, 384, 385) for i, o 
 """Two to four chunks of rows."""
 
 LARGE = [(300, 1030, 70), (129, 2100, 40), (1000, 530, 150), (1030, 270, 20), (64, 1025, 21), (65, 4096, 17), (80, 1100, 700),
-         (63, 1024, 5)]
-"""x beyond a mebibyte, whose panels are copied for 16, more or all outputs, or too long for it; rows of w a page apart, for rows of dy
+         (63, 1024, 5), (1300, 290, 135), (2500, 1070, 10)]
+"""x beyond a mebibyte, whose columns are copied for 16, more or all outputs, or chunk by chunk; rows of w a page apart, for rows of dy
 enough that a block of them is copied, or one too few."""
 
 DEEP = [(64, 1030, 2100), (9, 2100, 33), (9, 33, 2100)]
@@ -265,6 +265,22 @@ def test_chunk_tree(level, level_books, dtype, shape):
     for n in range(1, 701):
         parts = [gradients(slice(start, min(start + 128, n))) for start in range(0, n, 128)]
         assert gradients(slice(0, n)).tobytes() == tree(parts).tobytes(), n
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(300, 150), (1030, 20), (65, 260)])
+def test_chunk_tree_of_far_weights(level, level_books, dtype, shape):
+    """The same where x is far: blocks of outputs and columns, whose sums are on a stack of their own."""
+    book, rng = level_books[level], np.random.default_rng(6)
+    i, o = shape
+    for n in (260, 1000, 1100, 1664) if i > 65 else (4200, 128 * 37):
+        x, dy = rng.normal(size=(n, i)).astype(dtype), rng.normal(size=(n, o)).astype(dtype)
+        dw, parts = np.full((o, i), np.nan, dtype), []
+        book.linear_backward_weight(x, dy, dw, None)
+        for start in range(0, n, 128):
+            parts.append(np.empty((o, i), dtype))
+            book.linear_backward_weight(x[start:start + 128], dy[start:start + 128], parts[-1], None)
+        assert dw.tobytes() == tree(parts).tobytes(), n
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

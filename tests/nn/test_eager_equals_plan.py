@@ -64,6 +64,23 @@ def test_fused_equals_deferred(net, monkeypatch):
     assert digest(fused) == digest(deferred)
 
 
+@pytest.mark.parametrize("rows, inputs", [(300, 1000), (1200, 300), (2, 1100)])
+def test_updates_of_large_weights_equal_deferred_ones(rows, inputs, monkeypatch):
+    """Blocks of a far weight, few rows and many, and outputs whose gradients are close but more than a block."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((rows, inputs)).astype(np.float32), rng.integers(0, 3, rows)
+
+    def trained(threads):
+        vv.manual_seed(0)
+        model = nn.Sequential(nn.Linear(inputs, 1030), nn.ReLU(), nn.Linear(1030, 3))
+        vv.Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters()), num_threads=threads, seed=0).fit(
+            X, y, epochs=2, batch_size=rows, verbose=0)
+        return digest(model)
+    fused = {trained(threads) for threads in (1, 2)}
+    unfused(monkeypatch)
+    assert fused == {trained(1)}
+
+
 def clip(limit):
     """What clip_grad_norm does, for an eager loop: the norm of the whole gradient, in the order of the flat vector."""
     def after_backward(optimizer):
