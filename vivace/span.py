@@ -13,9 +13,10 @@ class Span:
     hyperparameters. Most often it is one epoch; several follow each other in all arrays, and `part` shows one of them."""
 
     def __init__(self, run, epoch, count=1):
-        self.run, self.epoch, self.count, self.each = run, epoch, count, len(run.counts)
+        # nothing here leads back to the run, which holds the data: the trainer keeps the last epoch
+        self.epoch, self.count, self.each, self.rows, self.batch = epoch, count, len(run.counts), run.rows, run.batch
         self.steps = count * self.each
-        self.order = self._orders()
+        self.order = self._orders(run)
         self.result = np.zeros((self.steps, 2))
         self.output = np.empty((count * run.rows, run.outputs), run.plan.dtype) if run.emits else None
         self.norms = np.zeros(self.steps) if run.plan.norms else None
@@ -27,39 +28,38 @@ class Span:
         if self.penalty is not None:
             self._weigh(run.spaces[R.WEIGHT])
 
-    def _orders(self):
-        run, trainer = self.run, self.run.trainer
+    def _orders(self, run):
+        trainer, rows = run.trainer, self.rows
         if self.count == 1:
-            return trainer.order_of(self.epoch, run.rows)
-        size = self.count * run.rows
+            return trainer.order_of(self.epoch, rows)
+        size = self.count * rows
         if len(run.orders) < size:  # one room for all spans: new pages cost more than the numbers in them
             run.orders = np.empty(size, np.int64)
         for index in range(self.count):
-            trainer.order_of(self.epoch + index, run.rows, run.orders[index * run.rows:(index + 1) * run.rows])
+            trainer.order_of(self.epoch + index, rows, run.orders[index * rows:(index + 1) * rows])
         return run.orders[:size]
 
     def _weigh(self, weight):
         """The row weights of the batches, by which a penalty goes."""
-        run = self.run
-        if weight is None and self.count > 1:
-            self.counts = self.masses = np.tile(run.counts, self.count)
-            self.per_row = np.tile(run.per_row, self.count)
-        elif weight is not None:
-            starts = np.arange(self.count)[:, None] * run.rows + np.arange(0, run.rows, run.batch)
+        if weight is not None:
+            starts = np.arange(self.count)[:, None] * self.rows + np.arange(0, self.rows, self.batch)
             self.masses = np.add.reduceat(weight[self.order].astype(np.float64), starts.reshape(-1))
             self.per_row = inverse(self.masses)
+        elif self.count > 1:
+            self.masses, self.per_row = np.tile(self.masses, self.count), np.tile(self.per_row, self.count)
 
     def part(self, index):
         """Epoch `index` of these, as if it had run alone; arrays are views, the order's until the next span."""
         if self.count == 1:
             return self
-        part, run = object.__new__(Span), self.run
-        steps, rows = slice(index * self.each, (index + 1) * self.each), slice(index * run.rows, (index + 1) * run.rows)
-        part.run, part.epoch, part.count, part.each, part.steps = run, self.epoch + index, 1, self.each, self.each
+        part = object.__new__(Span)
+        steps, rows = slice(index * self.each, (index + 1) * self.each), slice(index * self.rows, (index + 1) * self.rows)
+        part.epoch, part.count, part.each, part.steps = self.epoch + index, 1, self.each, self.each
+        part.rows, part.batch = self.rows, self.batch
         part.order, part.result, part.table, part.squares = self.order[rows], self.result[steps], self.table[steps], self.squares[steps]
         part.output = None if self.output is None else self.output[rows]
         part.norms = None if self.norms is None else self.norms[steps]
-        part.penalty, part.counts, part.masses, part.per_row = self.penalty, run.counts, run.counts, run.per_row
+        part.penalty, part.counts, part.masses, part.per_row = self.penalty, self.counts, self.masses, self.per_row
         if self.penalty is not None:
             part.masses, part.per_row = self.masses[steps], self.per_row[steps]
         return part
@@ -68,8 +68,8 @@ class Span:
         """What is saved of an epoch of which `done` steps are done."""
         result = np.empty((done, 3))
         result[:, :2], result[:, 2:] = self.result[:done], self.squares[:done]
-        return {"rows": len(self.order), "batch": self.run.batch, "result": result,
-                "output": None if self.output is None else self.output[:done * self.run.batch],
+        return {"rows": self.rows, "batch": self.batch, "result": result,
+                "output": None if self.output is None else self.output[:done * self.batch],
                 "norms": None if self.norms is None else self.norms[:done]}
 
     def resume(self, held, done):
@@ -79,7 +79,7 @@ class Span:
             self.norms[:done] = np.nan if held["norms"] is None else held["norms"]
         if self.output is not None:
             fits = held["output"] is not None and held["output"].shape[1] == self.output.shape[1]
-            self.output[:done * self.run.batch] = held["output"] if fits else np.nan
+            self.output[:done * self.batch] = held["output"] if fits else np.nan
 
     def mean_loss(self, done):
         """Mean loss over the rows (by weight) of the first `done` steps, with the penalty of each step."""

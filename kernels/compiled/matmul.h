@@ -140,14 +140,8 @@ INLINE void F(tile)(const F(product) * g, const int MR, const int NP, const int 
         case 1: switch (rows) { CASES(1) ONE(7, 1) ONE(8, 1) } break;                                                          \
         }                                                                                                                      \
     }
-DEFINE_RUN(k_whole, 1, 1, 0)
-DEFINE_RUN(k_part, 1, 0, 0)
-DEFINE_RUN(m_whole, 0, 1, 0)
-DEFINE_RUN(m_part, 0, 0, 0)
 DEFINE_RUN(aside_whole, 0, 1, 1)
 DEFINE_RUN(aside_part, 0, 0, 1)
-/* a masked load takes one of the two ports of the multiply-adds on Intel's cores: 24 of them with one 200 GFLOP/s, without 210 */
-#define WHOLE_PANELS(g) ((g)->packed || (g)->last == LANES)
 #define RUN(g, unit, rows, panels)                                                                                             \
     (WHOLE_PANELS(g)                                                                                                           \
          ? ((unit) ? F(run_k_whole)(g, rows, panels) : (g)->aside ? F(run_aside_whole)(g, rows, panels) : F(run_m_whole)(g, rows, panels)) \
@@ -163,16 +157,17 @@ DEFINE_RUN(aside_part, 0, 0, 1)
         enum { unit = UNIT, whole = WHOLEP, aside = ASIDEP };                                                                                  \
         switch (rows) { CASES(1) }                                                                                             \
     }
-DEFINE_RUN(k_whole, 1, 1, 0)
-DEFINE_RUN(k_part, 1, 0, 0)
-DEFINE_RUN(m_whole, 0, 1, 0)
-DEFINE_RUN(m_part, 0, 0, 0)
-#define WHOLE_PANELS(g) ((g)->packed || (g)->last == LANES)
 #define RUN(g, unit, rows, panels)                                                                                             \
     (WHOLE_PANELS(g)                                                                                                           \
          ? ((unit) ? F(run_k_whole)(g, rows) : F(run_m_whole)(g, rows))                                                         \
          : ((unit) ? F(run_k_part)(g, rows) : F(run_m_part)(g, rows)))
 #endif
+DEFINE_RUN(k_whole, 1, 1, 0)
+DEFINE_RUN(k_part, 1, 0, 0)
+DEFINE_RUN(m_whole, 0, 1, 0)
+DEFINE_RUN(m_part, 0, 0, 0)
+/* A masked load takes one of the two ports of the multiply-adds on Intel's cores: 24 of them with one 200 GFLOP/s, without 210. */
+#define WHOLE_PANELS(g) ((g)->packed || (g)->last == LANES)
 
 /* Rows of the next tile where `left` are left: two even tiles beat a full and a thin one. */
 INLINE int F(rows_of)(ptrdiff_t left, ptrdiff_t step) { return (int)(left <= step ? left : left < 2 * step ? (left + 1) / 2 : step); }

@@ -38,6 +38,21 @@ INLINE void F(aside_take)(F(aside) * s, const REAL *g, ptrdiff_t first, ptrdiff_
     s->every = depth > vectors ? (int)depth / (int)(vectors + 1) : 1;
 }
 
+/* The joins that follow a chunk, of sums on a stack, each `rows` by `columns`, `size` elements apart, rows `across` apart; the last one goes
+   to `out`, rows ld apart. up: the chunk's number after the joins that were made. Returns how many sums are left. */
+INLINE int F(join_sums)(REAL *stack, ptrdiff_t size, ptrdiff_t across, ptrdiff_t rows, ptrdiff_t columns, REAL *out, ptrdiff_t ld, ptrdiff_t up,
+                        int last, int level) {
+    for (; level > 1 && ((up & 1) || last); up >>= 1) {
+        level--;
+        const REAL *const one = stack + (level - 1) * size, *const other = one + size;
+        REAL *const to = last && level == 1 ? out : stack + (level - 1) * size;
+        const ptrdiff_t apart = to == out ? ld : across;
+        for (ptrdiff_t m = 0; m < rows; m++)
+            for (ptrdiff_t c = 0; c < columns; c++) to[m * apart + c] = one[m * across + c] + other[m * across + c];
+    }
+    return level;
+}
+
 /* Rows n.. of a tile of sums over N, a chunk at most; the whole goes to `out`, rows ld apart. A chunk's tile is joined to the one before as
    it leaves the registers; the last join of all writes to `out`. level: tiles on the stack; returns how many there are then. */
 INLINE int F(weight_chunk)(F(product) * g, ptrdiff_t n, ptrdiff_t N, int rows, int panels, REAL *out, ptrdiff_t ld,
@@ -51,15 +66,7 @@ INLINE int F(weight_chunk)(F(product) * g, ptrdiff_t n, ptrdiff_t N, int rows, i
     g->c_row = whole ? ld : MAX_PANELS * LANES;
     RUN(g, 0, rows, panels);
     level += !join;
-    for (ptrdiff_t up = join ? chunk >> 1 : 0; level > 1 && ((up & 1) || last); up >>= 1) {
-        level--;
-        REAL *const to = last && level == 1 ? out : stack[level - 1];
-        const ptrdiff_t apart = to == out ? ld : MAX_PANELS * LANES;
-        for (int m = 0; m < rows; m++)
-            for (ptrdiff_t c = 0; c < columns; c++)
-                to[m * apart + c] = stack[level - 1][m * MAX_PANELS * LANES + c] + stack[level][m * MAX_PANELS * LANES + c];
-    }
-    return level;
+    return F(join_sums)(stack[0], MAX_ROWS * MAX_PANELS * LANES, MAX_PANELS * LANES, rows, columns, out, ld, join ? chunk >> 1 : 0, last, level);
 }
 
 /* Columns from..end of x, group of panels after group, row by row of all groups: long runs of lines come faster than short ones. */
@@ -132,7 +139,7 @@ static __attribute__((noinline)) void F(weight_far)(const REAL *x, const REAL *d
     if (across > MOST) across = MOST;
     for (ptrdiff_t i = i0; i < i1; i += across) {
         const ptrdiff_t wide = i1 - i < across ? i1 - i : across, size = F(FAR_OUTPUTS) * across;
-        ptrdiff_t level = 0;
+        int level = 0;
         for (ptrdiff_t n = 0; n < N; n += CHUNK) {
             const ptrdiff_t depth = N - n < CHUNK ? N - n : CHUNK, chunk = n / CHUNK;
             const int last = n + CHUNK >= N, join = level > 0 && ((chunk & 1) || last), whole = last && level <= join;
@@ -156,14 +163,7 @@ static __attribute__((noinline)) void F(weight_far)(const REAL *x, const REAL *d
                     }
             }
             level += !join;
-            for (ptrdiff_t up = join ? chunk >> 1 : 0; level > 1 && ((up & 1) || last); up >>= 1) {
-                level--;
-                const REAL *const one = stack + (level - 1) * size, *const other = one + size;
-                REAL *const sum = last && level == 1 ? dw + (i - i0) : stack + (level - 1) * size;
-                const ptrdiff_t apart = last && level == 1 ? ld : across;
-                for (ptrdiff_t m = 0; m < o1 - o0; m++)
-                    for (ptrdiff_t c = 0; c < wide; c++) sum[m * apart + c] = one[m * across + c] + other[m * across + c];
-            }
+            level = F(join_sums)(stack, size, across, o1 - o0, wide, dw + (i - i0), ld, join ? chunk >> 1 : 0, last, level);
         }
     }
 }

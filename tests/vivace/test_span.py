@@ -1,6 +1,8 @@
 """Epochs that run together, in one call of the engine, leave what they leave one by one."""
+import gc
 import os
 import signal
+import weakref
 
 import numpy as np
 import pytest
@@ -197,6 +199,23 @@ def test_ctrl_c_in_the_middle_leaves_whole_epochs_and_the_rest_goes_on(monkeypat
     assert [call[:2] for call in watcher.calls] == [(kind, e) for e in range(4) for kind in ("begin", "end")][:-1]
     trainer.fit(X, y, 17, 16, verbose=0)
     assert_same(whole, trainer)
+
+
+@pytest.mark.parametrize("epochs", [1, 20])
+def test_the_last_epoch_does_not_keep_the_data(epochs):
+    """What a trainer holds after a fit is a sample of them."""
+    X, y = data()
+    trainer = trainer_of()
+    trainer.fit(X, y, epochs, 16, verbose=0)
+    assert trainer.last_epoch is not None
+    gc.collect()
+    held = weakref.ref(X)
+    gc.disable()
+    try:
+        del X
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def test_estimators_stop_at_the_same_epoch(monkeypatch):
