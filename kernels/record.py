@@ -6,7 +6,7 @@ PRIVATE, room that every thread has for itself. A row stream stands at (first ro
 """
 import numpy as np
 
-VERSION = 1
+VERSION = 2
 BUFFERS, SCALARS, DIMS, THEN = 8, 16, 4, 3
 OVER = ("rows", "outputs", "flat", "all")
 CUT = ("units", "part", "each")
@@ -20,7 +20,7 @@ RESULT, NORMS, SQUARES, JACOBIAN = 48, 49, 50, 51
 
 RECORD = np.dtype([
     ("op", np.int32), ("real", np.int32), ("source", np.int32), ("over", np.int32),
-    ("cut", np.int32), ("phase", np.int32), ("chained", np.int32), ("then", np.int32, THEN), ("moving", np.int32),
+    ("cut", np.int32), ("phase", np.int32), ("chained", np.int32), ("then", np.int32, THEN),
     ("buf", np.int64, BUFFERS), ("dim", np.int64, DIMS), ("s", np.float64, SCALARS), ("k", np.int64, SCALARS),
     ("slot", np.int32, SCALARS),
 ], align=True)

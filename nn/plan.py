@@ -8,7 +8,18 @@ from ..kernels import record as R
 from . import buffer
 from .backward import backpropagate
 from .recorder import BATCH, MATMULS, Buffer, Recorder, Slot
-from .schedule import assign_phases, drop_unread, fuse_activations, place_buffers, share_columns, share_rows
+from .schedule import (
+    assign_phases,
+    conflict,
+    drop_unread,
+    fuse_activations,
+    goes_by_rows,
+    place_buffers,
+    row_blocks,
+    share_columns,
+    share_rows,
+)
+from .shards import find_shards, flows, together
 from .sparse import SparseRows, cut_count
 from .store import aligned
 
@@ -104,16 +115,24 @@ class Plan:
     def _finish(self, calls, keep=False):
         if self.reads_packed:
             self._use_packed(calls)
+        shards = []
         if self.trained:
+            compiled = hasattr(self.book, "ENGINE_SIZES")
+            if compiled and not keep:
+                blocks = row_blocks(self.rows, self._row_block(calls))
+                shards = find_shards(calls, self.rows, self.dtype.itemsize, lambda call: goes_by_rows(call, self.rows, blocks))
             share_columns(calls, self.rows, self.dtype.itemsize)
-            if hasattr(self.book, "ENGINE_SIZES"):
+            if compiled:
                 calls = share_rows(calls, self.rows, self._row_block(calls))
         self.calls = assign_phases(calls, self.rows)
         kept = {id(self._buffers[node.out.index]) for node in self.graph.nodes} if keep else ()
-        self.arena_bytes, self.private_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize, kept)
+        self.arena_bytes, self.private_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize, kept,
+                                                             [shard.mail for shard in shards if shard.mail is not None])
+        self.shards, self.flows = shards, bool(shards) and flows(self.calls, shards, conflict)
         self.arena = aligned(self.arena_bytes, np.uint8)
         self.columns = self._columns()
         self.records = self._encode()
+        self._engine = self._for_engine()
         self.row_block, self._fixed = self._row_block(self.calls), self._work(0)
         self._row = self._work(1) - self._fixed
         self._workspace, self._rooms = {}, {}
@@ -316,14 +335,23 @@ class Plan:
             records[name] = column
         return records
 
+    def _for_engine(self):
+        """What the compiled engine is told besides: what changes from step to step, as (record, place, column, or -1 for a buffer in a
+        stream), the shards, and whether steps flow into each other."""
+        if not hasattr(self.book, "ENGINE_SIZES"):
+            return ()
+        slots, streams = self.records["slot"], np.argwhere(self.records["buf"] >> 48 >= R.ROW_STREAM)
+        moves = [np.column_stack([np.argwhere(slots >= 0), slots[slots >= 0]]), np.column_stack([streams, np.full(len(streams), -1)])]
+        shards = np.array([shard.encode() for shard in self.shards], np.int64).reshape(len(self.shards), 8)
+        return np.ascontiguousarray(np.concatenate(moves), np.int32), shards, self.flows  # argwhere's arrays stand column by column
+
     def _fields(self, call, places):
         """The record of a call, by field; places: call -> its number."""
         arrays = [-1 if b is None else R.reference_to(*b.place) for b in call.arrays]
-        moving = any(b is not None and b.place[0] >= R.ROW_STREAM for b in call.arrays)
         s, k, slot = [0.0] * R.SCALARS, [0] * R.SCALARS, [-1] * R.SCALARS
         for i, value in enumerate(call.scalars):
             if isinstance(value, Slot):
-                slot[i], moving = self.columns[value.name], True
+                slot[i] = self.columns[value.name]
                 continue
             value = kernels.ACTIVATIONS.index(value) if isinstance(value, str) else value
             whole = int(value) & (1 << 64) - 1
@@ -331,7 +359,7 @@ class Plan:
         return {"op": kernels.reference.OPS[call.name], "over": R.OVER.index(call.over), "phase": call.phase, "cut": R.CUT.index(call.cut),
                 "chained": call.chained, "real": self.dtype == np.float64, "source": (call.source or self.dtype) == np.float64,
                 "then": [-1 if t is None else places[id(t)] for t in call.then], "buf": arrays + [-1] * (R.BUFFERS - len(arrays)),
-                "slot": slot, "dim": call.dims, "s": s, "k": k, "moving": moving}
+                "slot": slot, "dim": call.dims, "s": s, "k": k}
 
     def _row_block(self, calls):
         """Rows that go through all records of a phase together: small nets keep a block's values in the cache; a large net's weights
@@ -403,16 +431,16 @@ class Plan:
     def launch(self, full, table, rows, batch, start, last_step, threads, seconds):
         """run() on spaces that full() gave. A team of `threads` is started; those for which there is no SHARE of the work leave at once."""
         team, threads = threads, self.working(threads, min(rows, batch))
-        full[R.PRIVATE] = self._private(threads)
+        full[R.PRIVATE], self._ran = self._private(threads), threads
         workspace = self._workspace
         if hasattr(self.book, "ENGINE_SIZES"):
             if workspace.get("threads", 0) < threads:
                 sizes = self.book.ENGINE_SIZES
-                need = threads * (len(self.records) * sizes["args"] + sizes["place"])
+                need = threads * (len(self.records) * sizes["args"] + len(self.shards) * sizes["apart"] + sizes["place"])
                 workspace.update(threads=threads, array=aligned(need, np.uint8))
             workspace = workspace["array"]
         return self.book.run_plan(self.records, full, table, workspace, rows, batch, self.row_block, start, last_step, threads, team,
-                                  seconds)
+                                  seconds, *self._engine)
 
     def _private(self, threads):
         """The threads' own rooms, side by side."""
@@ -426,9 +454,15 @@ class Plan:
         for node in self.graph.nodes:
             b = self._buffers[node.out.index]
             if b.place and b.place[0] == R.ARENA:
-                space, offset = b.place
-                count = b.elements(self.rows)
-                yield node, self.arena[offset:offset + count * self.dtype.itemsize].view(self.dtype).reshape(self.rows, -1)
+                yield node, self._array(self.arena, b)
+            elif b.apart:
+                rooms = np.split(self._rooms[self._ran], self._ran)
+                yield node, together([self._array(room, b) for room in rooms], self.book.ENGINE_SIZES["grain"])
+
+    def _array(self, room, b):
+        """The array of reals that stands in `room` at the place of b."""
+        offset = b.place[1]
+        return room[offset:offset + b.elements(self.rows) * self.dtype.itemsize].view(self.dtype).reshape(self.rows, -1)
 
     def __str__(self):
         lines = [f"plan for up to {self.rows} rows, {self.dtype}, {self.memory()['total']:,} bytes"]

@@ -11,6 +11,7 @@ MATMULS = ("linear_forward", "linear_backward_input", "linear_backward_weight", 
 PARTS = {
     "linear_forward": {"w": "outputs", "b": "outputs", "packed": "outputs", "y": "columns"},
     "linear_backward_input": {"w": "inputs", "x": "columns", "dx": "columns"},
+    "linear_backward_weight": {"x": "columns", "dw": "inputs", "db": "one"},
 }
 """What a thread owns of the arrays of a matmul whose columns are shared out; of those not named it reads all."""
 
@@ -28,12 +29,13 @@ class Buffer:
     """Room for an array: in the arena, or at a fixed place (space, offset).
 
     shape holds BATCH for the batch's rows; kind: "real", "int" or "f64". For a row or step stream the offset is bytes per row or step.
+    apart: every thread has one in its own room.
     """
 
-    __slots__ = ("shape", "kind", "place")
+    __slots__ = ("shape", "kind", "place", "apart")
 
     def __init__(self, shape, kind="real", place=None):
-        self.shape, self.kind, self.place = tuple(shape), kind, place
+        self.shape, self.kind, self.place, self.apart = tuple(shape), kind, place, False
 
     def key(self):
         """What tells whether two buffers are the same memory."""

@@ -87,7 +87,7 @@ def share_columns(calls, rows, itemsize):
     inner = {call.arrays[1].key() for call in calls if call.name == "linear_backward_input"}
     shared = {}  # key of a weight -> whether all its layers share columns
     for call in calls:
-        if call.name == "linear_forward":
+        if call.name == "linear_forward" and call.cut == "units":
             _, inputs, outputs, _ = call.dims
             weights, values = inputs * outputs, rows * (inputs + outputs)
             few = values < weights if call.arrays[1].key() in inner else values * itemsize <= CLOSE or values <= 2 * weights
@@ -129,6 +129,12 @@ def row_blocks(rows, most):
     return blocks if blocks > 1 and share <= 1.15 * rows / n else 0
 
 
+def goes_by_rows(gradient, rows, blocks):
+    """Whether `blocks` sums of a weight's gradient are less to move than the rows they are made from."""
+    _, inputs, outputs, _ = gradient.dims
+    return 0 < 4 * blocks * inputs * outputs <= rows * (inputs + outputs)
+
+
 def share_rows(calls, rows, together):
     """The calls with gradients of small weights over many rows in two parts: sums over blocks of rows, and their tree. together: rows that
     go through all calls of a phase together.
@@ -141,11 +147,10 @@ def share_rows(calls, rows, together):
     found, blocks = [], row_blocks(rows, together)
     for call in calls:
         x, dy, dw, db = call.arrays[:4] if call.name == "linear_backward_weight" else (None,) * 4
-        _, inputs, outputs, _ = call.dims
-        if (dw is None or not blocks or 4 * blocks * inputs * outputs > rows * (inputs + outputs) or x.shape[0] is not BATCH
-                or parted & {x.key(), dy.key()}):
+        if dw is None or not goes_by_rows(call, rows, blocks) or x.shape[0] is not BATCH or parted & {x.key(), dy.key()}:
             found.append(call)
             continue
+        _, inputs, outputs, _ = call.dims
         parts, db_parts = Buffer((blocks, outputs, inputs)), None if db is None else Buffer((blocks, outputs))
         join = Call("weight_join", [parts, db_parts, dy, dw, db], [])
         join.then, join.after = call.then, call.after
@@ -156,15 +161,24 @@ def share_rows(calls, rows, together):
 def family(call):
     """What runs with a call, as (buffer, owner, written): its own uses, and those of the calls chained to its tiles."""
     yield from call.uses()
-    for chained in call.then:
+    for place, chained in enumerate(call.then):
         if chained is not None:
+            owner = "outputs" if call.cut != "part" else "one" if place == 1 else "inputs"
             for b, _, written in chained.uses():
-                yield b, "outputs", written
+                yield b, owner, written
 
 
 def apart(one, other):
     """Whether two uses of a buffer, at least one writing, are by different threads and must not meet in a phase."""
     return "mine" not in (one, other) and (one != other or one == "all")
+
+
+def conflict(one, other):
+    """Whether two calls use a buffer, at least one writing, in parts that may be different threads'."""
+    used = {}
+    for b, owner, written in family(one):
+        used.setdefault(b.key(), []).append((owner, written))
+    return any((written or before) and apart(owner, mine) for b, mine, written in family(other) for owner, before in used.get(b.key(), ()))
 
 
 def assign_phases(calls, rows):
@@ -200,18 +214,18 @@ def _kind(call):
     return 0 if call.cut == "each" else 1 if call.over == "rows" and call.cut == "units" else 2
 
 
-def place_buffers(calls, rows, itemsize, kept=()):
+def place_buffers(calls, rows, itemsize, kept=(), mails=()):
     """Give every buffer without a place its offset; returns the bytes of the arena and of a thread's own room.
 
     Lives are counted in whole phases: within a phase threads run apart, so a buffer's room is free only in the next one. Buffers
-    whose id is among `kept` live to the end of the step.
+    whose id is among `kept` live to the end of the step, `mails` from its beginning to its end.
     """
-    lives, mine = {}, {}
     end = max((call.phase for call in calls), default=0)
+    lives, mine = {id(b): (0, end, b) for b in mails}, {}
     for call in calls:
         for b, owner, _ in call.uses():
             if b.place is None:
-                if owner == "mine":
+                if owner == "mine" or b.apart:
                     mine[id(b)] = b
                 first, last, _ = lives.get(id(b), (call.phase, call.phase, b))
                 lives[id(b)] = (min(first, call.phase), end if id(b) in kept else max(last, call.phase), b)

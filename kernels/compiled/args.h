@@ -26,7 +26,6 @@ typedef struct {
     int32_t cut, phase;             /* cut: how threads share it */
     int32_t chained;                /* run by another record's tiles, not by itself */
     int32_t then[VV_THEN];
-    int32_t moving;                 /* something in it changes from step to step */
     int64_t buf[VV_BUFFERS];
     int64_t dim[VV_DIMS];
     double s[VV_SCALARS];

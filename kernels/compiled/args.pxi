@@ -37,7 +37,6 @@ cdef extern from "args.h":
         int32_t phase
         int32_t chained
         int32_t then[3]
-        int32_t moving
         int64_t buf[8]
         int64_t dim[4]
         double s[16]

@@ -13,17 +13,39 @@ cdef extern from "team.h" nogil:
     double vv_now()
     int vv_team(int, void (*)(void*, int) noexcept nogil, void*)
 
+cdef extern from "shards.h" nogil:
+    ctypedef struct vv_shard:
+        int64_t room, mail, master, rows, count, unit, post, collect
+    ctypedef struct vv_apart:
+        vv_shard is_ "is"
+        char *room
+        char *mail
+        char *master
+        Py_ssize_t size
+        int thread, threads
+    Py_ssize_t vv_share(Py_ssize_t, int, int, Py_ssize_t)
+    void vv_post(const vv_apart*, Py_ssize_t, Py_ssize_t, Py_ssize_t)
+    void vv_collect(const vv_apart*, Py_ssize_t, Py_ssize_t, Py_ssize_t)
+    void vv_bring(const vv_apart*)
+    void vv_take_back(const vv_apart*)
+
 cdef enum:
     RUNNING
     FINISHED
     OUT_OF_TIME
     NOT_FINITE
 
+# What changes from step to step: scalar `place` of a record, from a column of the table; or, column -1, its buffer `place`, in a stream.
+cdef struct Move:
+    int32_t record, place, column
+
 cdef struct Run:
     const vv_record* records
     vv_args* args          # threads x count
     Py_ssize_t count
     char** bases           # address of each space
+    const Move* moves
+    Py_ssize_t move_count
     const double* table    # steps x columns: hyperparameters
     Py_ssize_t columns
     Py_ssize_t rows, batch, row_block
@@ -33,6 +55,10 @@ cdef struct Run:
     int threads            # that take part; the team may be larger
     vv_entry forward
     Py_ssize_t private     # bytes of a thread's own room
+    const vv_shard* shards
+    Py_ssize_t shard_count
+    vv_apart* apart        # threads x shard_count
+    bint flows             # a step begins without a barrier before it
     double deadline
     vv_place* places       # of the threads at the barrier
     # written by thread 0 when the run ends:
@@ -55,10 +81,20 @@ cdef inline void* address(const Run* run, int64_t ref, Py_ssize_t step, Py_ssize
     return run.bases[space] + offset
 
 
+cdef inline int64_t home(const Run* run, int64_t ref) noexcept nogil:
+    """Where a thread finds an array: one that is alone has no need of a copy."""
+    cdef Py_ssize_t i
+    for i in range(run.shard_count if run.threads == 1 and ref >= 0 else 0):
+        if run.shards[i].room == ref and run.shards[i].master >= 0:
+            return run.shards[i].master
+    return ref
+
+
 cdef void resolve(const Run* run, vv_args* args, int thread) noexcept nogil:
     """Everything in a thread's calls that stays the same for the whole run."""
     cdef Py_ssize_t r, i
     cdef const vv_record* rec
+    cdef vv_apart* shard
     for r in range(run.count):
         rec = &run.records[r]
         args[r].run = ENTRIES[rec.op]
@@ -68,34 +104,39 @@ cdef void resolve(const Run* run, vv_args* args, int thread) noexcept nogil:
         memcpy(args[r].dim, rec.dim, sizeof(rec.dim))
         args[r].part[0] = args[r].part[1] = 0
         for i in range(VV_BUFFERS):
-            args[r].buf[i] = address(run, rec.buf[i], 0, 0, thread)
+            args[r].buf[i] = address(run, home(run, rec.buf[i]), 0, 0, thread)
         for i in range(VV_THEN):
             args[r].then[i] = args + rec.then[i] if rec.then[i] >= 0 else NULL
+    for r in range(run.shard_count):
+        shard = &run.apart[thread * run.shard_count + r]
+        shard.is_, shard.thread, shard.threads, shard.size = run.shards[r], thread, run.threads, 8 if run.records[0].real else 4
+        shard.room = <char*>address(run, shard.is_.room, 0, 0, thread)
+        shard.mail = <char*>address(run, shard.is_.mail, 0, 0, thread)
+        shard.master = <char*>address(run, shard.is_.master, 0, 0, thread)
 
 
-cdef void prepare(const Run* run, vv_args* args, Py_ssize_t step, Py_ssize_t row, Py_ssize_t n) noexcept nogil:
-    """What changes with the step: rows of the batch, places in streams, hyperparameters."""
-    cdef Py_ssize_t r, i
-    cdef const vv_record* rec
-    cdef const double* now = run.table + step * run.columns
+cdef void prepare(const Run* run, vv_args* args, Py_ssize_t step, Py_ssize_t row) noexcept nogil:
+    """What changes with the step: places in streams, hyperparameters."""
+    cdef Py_ssize_t i
+    cdef const Move* m
+    cdef vv_args* a
+    cdef double value
+    for i in range(run.move_count):
+        m = &run.moves[i]
+        a = &args[m.record]
+        if m.column < 0:
+            a.buf[m.place] = address(run, run.records[m.record].buf[m.place], step, row, 0)
+        else:
+            value = run.table[step * run.columns + m.column]
+            a.s[m.place], a.k[m.place] = value, <int64_t>value
+
+
+cdef void set_rows(const Run* run, vv_args* args, Py_ssize_t n) noexcept nogil:
+    """Every call over the rows of a batch goes over n."""
+    cdef Py_ssize_t r
     for r in range(run.count):
-        rec = &run.records[r]
-        if rec.dim[0] < 0:
+        if run.records[r].dim[0] < 0:
             args[r].dim[0] = n
-        if not rec.moving:
-            continue
-        for i in range(VV_BUFFERS):
-            if rec.buf[i] >= (<int64_t>VV_ROW_STREAM << 48):
-                args[r].buf[i] = address(run, rec.buf[i], step, row, 0)
-        for i in range(VV_SCALARS):
-            if rec.slot[i] >= 0:
-                args[r].s[i] = now[rec.slot[i]]
-                args[r].k[i] = <int64_t>now[rec.slot[i]]
-
-
-cdef inline Py_ssize_t share(Py_ssize_t n, int thread, int threads, Py_ssize_t grain) noexcept nogil:
-    """Where the part of `thread` begins when n units are cut into `threads` even parts at multiples of `grain`."""
-    return min((n + grain - 1) // grain * thread // threads * grain, n)
 
 
 cdef inline bint cut_columns(vv_args* a, vv_entry forward, int thread, int threads) noexcept nogil:
@@ -103,7 +144,7 @@ cdef inline bint cut_columns(vv_args* a, vv_entry forward, int thread, int threa
     writes those outputs of a layer in forward, their gradients in backward, and updates the weights before them, so that they
     stay in its core's cache."""
     cdef Py_ssize_t width = a.dim[2] if a.run == forward else a.dim[1]
-    a.part[0], a.part[1] = share(width, thread, threads, TILE_ROWS), share(width, thread + 1, threads, TILE_ROWS)
+    a.part[0], a.part[1] = vv_share(width, thread, threads, TILE_ROWS), vv_share(width, thread + 1, threads, TILE_ROWS)
     return a.part[1] > a.part[0]
 
 
@@ -119,13 +160,18 @@ cdef bint batch_loss(vv_args* a, int thread) noexcept nogil:
     return isfinite(s[0])
 
 
-cdef bint phase_of(Run* run, vv_args* args, Py_ssize_t start, Py_ssize_t end, Py_ssize_t n, int thread) noexcept nogil:
+cdef bint phase_of(Run* run, vv_args* args, Py_ssize_t start, Py_ssize_t end, Py_ssize_t n, int thread, bint fresh) noexcept nogil:
     """One thread's part of the records start..end, a phase: first those that each thread does alone, then those over rows, block of
-    rows after block, then the others. False when the loss is not finite."""
+    rows after block, then the others. fresh: the step is the run's first. False when the loss is not finite."""
     cdef Py_ssize_t grain = vv_block_rows(n, run.blocks) if run.blocks > 0 else 8, together = max(run.row_block // grain * grain, grain)
-    cdef Py_ssize_t lo = share(n, thread, run.threads, grain), hi = share(n, thread + 1, run.threads, grain)
-    cdef Py_ssize_t block, r, first = start, last, units
+    cdef Py_ssize_t lo = vv_share(n, thread, run.threads, grain), hi = vv_share(n, thread + 1, run.threads, grain)
+    cdef Py_ssize_t block, r, first = start, last, units, phase = run.records[start].phase
     cdef const vv_record* rec
+    cdef const vv_apart* apart = run.apart + thread * run.shard_count
+    cdef Py_ssize_t exchanged = run.shard_count if run.threads > 1 else 0
+    for r in range(exchanged):
+        if apart[r].mail != NULL and apart[r].is_.collect == phase and (apart[r].is_.post < phase or not fresh):
+            vv_collect(&apart[r], n, lo, hi)
     while first < end and run.records[first].cut == VV_EACH:
         args[first].run(&args[first], 0, n)
         first += 1
@@ -152,10 +198,13 @@ cdef bint phase_of(Run* run, vv_args* args, Py_ssize_t start, Py_ssize_t end, Py
             if cut_columns(&args[r], run.forward, thread, run.threads):
                 args[r].run(&args[r], 0, units)
         elif rec.over == VV_FLAT:
-            args[r].run(&args[r], share(units, thread, run.threads, 64), share(units, thread + 1, run.threads, 64))
+            args[r].run(&args[r], vv_share(units, thread, run.threads, 64), vv_share(units, thread + 1, run.threads, 64))
         else:
             grain = TILE_ROWS if units >= 4 * TILE_ROWS or rec.then[2] >= 0 or rec.op == run.pack_op else 1  # panels stay whole
-            args[r].run(&args[r], share(units, thread, run.threads, grain), share(units, thread + 1, run.threads, grain))
+            args[r].run(&args[r], vv_share(units, thread, run.threads, grain), vv_share(units, thread + 1, run.threads, grain))
+    for r in range(exchanged):
+        if apart[r].is_.post == phase and apart[r].mail != NULL:
+            vv_post(&apart[r], n, lo, hi)
     return True
 
 
@@ -177,38 +226,56 @@ cdef inline bint late(Run* run, int* until_look, int* look_every, double* looked
 
 
 cdef void work(void* context, int thread) noexcept nogil:
+    """What one thread of the team does."""
     cdef Run* run = <Run*>context
-    cdef vv_args* args = run.args + thread * run.count
-    cdef Py_ssize_t step, steps, row, end_row, n, start, end, passed = 0
-    cdef int phase, until_look = 1, look_every = 1
-    cdef double looked = vv_now()
+    cdef vv_apart* apart = run.apart + thread * run.shard_count
+    cdef Py_ssize_t i, apart_count = run.shard_count if run.threads > 1 else 0
     if thread >= run.threads:
         return
-    resolve(run, args, thread)
+    resolve(run, run.args + thread * run.count, thread)
+    for i in range(apart_count):
+        vv_bring(&apart[i])
+    steps_of(run, run.args + thread * run.count, thread)
+    for i in range(apart_count):
+        vv_take_back(&apart[i])
+
+
+cdef void steps_of(Run* run, vv_args* args, int thread) noexcept nogil:
+    cdef Py_ssize_t step, steps, row, end_row, n, rows = -1, start, end, passed = 0
+    cdef int phase, until_look = 1, look_every = 1
+    cdef double looked = vv_now()
+    cdef bint whole = run.shard_count > 0  # rooms hold values from phase to phase: the run ends between steps
     step, phase = run.first_step, <int>run.first_phase
     steps = (run.rows + run.batch - 1) // run.batch
     row, end_row = step // steps * run.rows + step % steps * run.batch, (step // steps + 1) * run.rows
     while step < run.last_step:
         n = min(run.batch, end_row - row)
-        prepare(run, args, step, row, n)
+        if n != rows:
+            rows = n
+            set_rows(run, args, n)
+        prepare(run, args, step, row)
         start = 0
         while start < run.count and run.records[start].phase < phase:
             if run.records[start].cut == VV_EACH:  # the step was begun by a team whose rooms may have been others
                 args[start].run(&args[start], 0, n)
             start += 1
         while phase < run.phases:
-            passed += 1
-            if thread == 0 and late(run, &until_look, &look_every, &looked, passed == 1):
-                run.status = OUT_OF_TIME
-                run.step, run.phase = step, phase
-                run.stop_at = passed
-            vv_wait(run.places, run.threads, thread, passed, run.patience)
-            if run.stop_at == passed:
-                return
+            if phase > 0 or not run.flows or step == run.first_step:
+                passed += 1
+                if thread == 0 and (phase == 1 or not whole) and late(run, &until_look, &look_every, &looked, passed == 1):
+                    run.status = OUT_OF_TIME
+                    run.step, run.phase = step, phase
+                    if whole:
+                        run.last_step = step + 1  # all see it behind this barrier
+                    else:
+                        run.stop_at = passed
+                vv_wait(run.places, run.threads, thread, passed, run.patience)
+                if run.stop_at == passed:
+                    return
             end = start
             while end < run.count and run.records[end].phase == phase:
                 end += 1
-            if not phase_of(run, args, start, end, n, thread):
+            if not phase_of(run, args, start, end, n, thread, step == run.first_step):
                 if thread == 0:
                     run.status = NOT_FINITE
                     run.step, run.phase = step, phase
@@ -221,11 +288,13 @@ cdef void work(void* context, int thread) noexcept nogil:
         if row == end_row:
             end_row += run.rows
     if thread == 0:
-        run.status = FINISHED
-        run.step, run.phase = run.last_step, 0
+        if run.status == RUNNING:
+            run.status = FINISHED
+        run.step, run.phase = step, 0
 
 
-ENGINE_SIZES = {"args": sizeof(vv_args), "place": sizeof(vv_place), "record": sizeof(vv_record)}
+ENGINE_SIZES = {"args": sizeof(vv_args), "place": sizeof(vv_place), "record": sizeof(vv_record), "apart": sizeof(vv_apart),
+                "move": sizeof(Move), "shard": sizeof(vv_shard), "grain": TILE_ROWS}
 
 
 def record_layout():
@@ -235,7 +304,7 @@ def record_layout():
     return {"op": <char*>&r.op - base, "real": <char*>&r.real - base, "source": <char*>&r.source - base,
             "over": <char*>&r.over - base, "cut": <char*>&r.cut - base, "phase": <char*>&r.phase - base,
             "chained": <char*>&r.chained - base,
-            "then": <char*>&r.then - base, "moving": <char*>&r.moving - base, "buf": <char*>&r.buf - base,
+            "then": <char*>&r.then - base, "buf": <char*>&r.buf - base,
             "dim": <char*>&r.dim - base, "s": <char*>&r.s - base, "k": <char*>&r.k - base, "slot": <char*>&r.slot - base,
             "size": sizeof(vv_record)}
 
@@ -244,14 +313,15 @@ cdef int LOSS = OPS["mean_loss"], PACK = OPS["linear_pack"], PARTS = OPS["weight
 
 
 def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ssize_t rows, Py_ssize_t batch, Py_ssize_t row_block,
-             start, Py_ssize_t last_step, int threads, int team, double seconds):
+             start, Py_ssize_t last_step, int threads, int team, double seconds, cnp.ndarray moves, cnp.ndarray shards, bint flows):
     """Run steps start..last_step: (step, phase, status); status "finished", "time" or "not finite". After ceil(rows / batch) of them a
     new epoch begins, whose rows and results follow those of the one before.
 
     records: plan.RECORD array, sorted by phase. spaces: one array or None per space. table: (steps, columns). workspace: at least
-    threads * (len(records) * ENGINE_SIZES["args"] + ENGINE_SIZES["place"]) bytes. start: (step, phase). team: threads that are started,
-    of which the first `threads` take part. Returns between phases once `seconds` are over, after at least one. The plan has checked
-    everything; nothing is checked here.
+    threads * (len(records) * ENGINE_SIZES["args"] + len(shards) * ENGINE_SIZES["apart"] + ENGINE_SIZES["place"]) bytes. start: (step,
+    phase). team: threads that are started, of which the first `threads` take part. moves, shards: rows of Move and of vv_shard; flows: a step may
+    begin while other threads end the one before. Returns between phases, with shards between steps, once `seconds` are over, after at least one. The
+    plan has checked everything; nothing is checked here.
     """
     cdef Run run
     cdef cnp.ndarray rec = records
@@ -263,10 +333,13 @@ def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ss
         bases[i] = <char*>cnp.PyArray_DATA(<cnp.ndarray>space) if space is not None else NULL
         i += 1
     run.bases = bases
-    if cnp.PyArray_NBYTES(workspace) < threads * <Py_ssize_t>(run.count * sizeof(vv_args) + sizeof(vv_place)):
-        raise ValueError("workspace is smaller than threads * records")
+    run.moves, run.move_count = <const Move*>cnp.PyArray_DATA(moves), moves.shape[0]
+    run.shards, run.shard_count, run.flows = <const vv_shard*>cnp.PyArray_DATA(shards), shards.shape[0], flows
+    if cnp.PyArray_NBYTES(workspace) < threads * <Py_ssize_t>(run.count * sizeof(vv_args) + run.shard_count * sizeof(vv_apart) + sizeof(vv_place)):
+        raise ValueError("workspace is smaller than threads * (records + shards)")
     run.places = <vv_place*>cnp.PyArray_DATA(workspace)
     run.args = <vv_args*>(run.places + threads)
+    run.apart = <vv_apart*>(run.args + threads * run.count)
     memset(run.places, 0, threads * sizeof(vv_place))
     if table.shape[0] > 0 and table.shape[1] > 0:
         run.table, run.columns = &table[0, 0], table.shape[1]

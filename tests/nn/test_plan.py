@@ -118,7 +118,7 @@ def test_short_phases_give_the_same_bits(net, monkeypatch):
 
 @pytest.mark.parametrize("net", [shared, one_shared])
 def test_a_step_may_be_finished_by_another_team(net, monkeypatch):
-    """A run changes its threads between slices, and a slice may end in the middle of a step."""
+    """A run changes its threads between slices, and a slice may end in the middle of a step; not where threads keep values apart."""
     expected, _ = planned(net, two_groups("adam"), np.float32, epochs=2)
     run, teams, rng = Plan.run, [], np.random.default_rng(0)
 
@@ -127,7 +127,9 @@ def test_a_step_may_be_finished_by_another_team(net, monkeypatch):
         return run(self, spaces, table, rows, batch, start, last_step, teams[-1][1], 0.0)
     monkeypatch.setattr(Plan, "run", run_a_phase)
     model, trainer = planned(net, two_groups("adam"), np.float32, epochs=2)
-    assert trainer.plan.private_bytes and len({team for team in teams if team[0]}) >= 3
+    assert trainer.plan.private_bytes and {size for _, size in teams} == {1, 2, 3}
+    assert len({team for team in teams if team[0]}) >= 3 if not trainer.plan.shards else not any(phase for phase, _ in teams)
+    assert bool(trainer.plan.shards) == (net is one_shared)
     assert digest(model) == digest(expected)
 
 
@@ -353,7 +355,8 @@ def test_where_threads_share_rows_of_a_gradient(monkeypatch):
         model = nn.Sequential(*(layer for i, o in zip(widths[:-1], widths[1:]) for layer in (nn.Linear(i, o), nn.ReLU())))
         return [c.name for c in training_plan(model, width=width, rows=rows).calls].count("weight_parts")
     assert found(8, 16, 4, rows=256, width=8) == 2 and found(8, 16, 4, rows=128, width=8) == found(8, 16, 4, rows=384, width=8) == 0
-    assert found(64, 65, 4, rows=1024, width=64) == 1 and found(64, 65, 4, rows=8192, width=64) == 2
+    assert found(64, 65, 33, 4, rows=1024, width=64) == 2
+    assert found(64, 65, 4, rows=1024, width=64) == 0 and found(64, 65, 4, rows=8192, width=64) == 2
     assert found(1024, 1024, 4, rows=1024, width=1024) == 0
 
 
