@@ -126,9 +126,9 @@ class Plan:
                 calls = share_rows(calls, self.rows, self._row_block(calls))
         self.calls = assign_phases(calls, self.rows)
         kept = {id(self._buffers[node.out.index]) for node in self.graph.nodes} if keep else ()
-        self.arena_bytes, self.private_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize, kept,
-                                                             [shard.mail for shard in shards if shard.mail is not None])
         self.shards, self.flows = shards, bool(shards) and flows(self.calls, shards, conflict)
+        self.arena_bytes, self.private_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize, kept,
+                                                             [shard.mail for shard in shards if shard.mail is not None], self.flows)
         self.arena = aligned(self.arena_bytes, np.uint8)
         self.columns = self._columns()
         self.records = self._encode()

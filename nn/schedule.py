@@ -214,11 +214,12 @@ def _kind(call):
     return 0 if call.cut == "each" else 1 if call.over == "rows" and call.cut == "units" else 2
 
 
-def place_buffers(calls, rows, itemsize, kept=(), mails=()):
+def place_buffers(calls, rows, itemsize, kept=(), mails=(), flows=False):
     """Give every buffer without a place its offset; returns the bytes of the arena and of a thread's own room.
 
     Lives are counted in whole phases: within a phase threads run apart, so a buffer's room is free only in the next one. Buffers
-    whose id is among `kept` live to the end of the step, `mails` from its beginning to its end.
+    whose id is among `kept` live to the end of the step, `mails` from its beginning to its end. flows: a step may begin while other
+    threads end the one before, so that what its first phase writes has no room with what the last one reads.
     """
     end = max((call.phase for call in calls), default=0)
     lives, mine = {id(b): (0, end, b) for b in mails}, {}
@@ -228,7 +229,8 @@ def place_buffers(calls, rows, itemsize, kept=(), mails=()):
                 if owner == "mine" or b.apart:
                     mine[id(b)] = b
                 first, last, _ = lives.get(id(b), (call.phase, call.phase, b))
-                lives[id(b)] = (min(first, call.phase), end if id(b) in kept else max(last, call.phase), b)
+                first = min(first, call.phase)
+                lives[id(b)] = (first, end if id(b) in kept or flows and first == 0 else max(last, call.phase), b)
     taken, sizes = [], {R.ARENA: 0, R.PRIVATE: 0}
     for first, last, b in sorted(lives.values(), key=lambda life: (life[0], -life[2].elements(rows))):
         length = -(-b.elements(rows) * (8 if b.kind != "real" else itemsize) // 64) * 64

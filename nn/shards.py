@@ -48,14 +48,14 @@ class Hidden:
         behind them, and the optimizer's state."""
         first, second, back, gradient, sent = self.first, self.second, self.back, self.gradient, self.sent
         first.cut = back.cut = sent.cut = "part"
-        units = first.dims[2]
+        units, inputs, outputs = first.dims[2], first.dims[1], second.dims[2]
         found = [Shard(first.arrays[3], units, writers=[first], readers=[second]), Shard(back.arrays[3], units, writers=[back])]
-        for call, users, unit in ((gradient, [first], first.dims[1]), (sent, [second, back], 1)):
+        for call, users, unit, shape in ((gradient, [first], inputs, (units, inputs)), (sent, [second, back], 1, (outputs, units))):
             update = call.then[0]
             weight = update.arrays[1]
             for master in dict.fromkeys(update.writes()):
                 readers = [second] if master is weight and call is sent else ()
-                shard = Shard(Buffer(master.shape), units, unit, master, [call], readers)
+                shard = Shard(Buffer(shape), units, unit, master, [call], readers)
                 for user in [update, *users]:
                     user.arrays = [shard.room if b is not None and b.key() == master.key() else b for b in user.arrays]
                 found.append(shard)

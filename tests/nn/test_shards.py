@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from vivace.kernels import record as R
 from vivace.nn import schedule
 from vivace.nn.plan import Plan
 
@@ -21,14 +22,14 @@ def net(inputs=13, units=70, outputs=5, act=nn.ReLU, **options):
     return nn.Sequential(nn.Linear(inputs, units, **options), act(), nn.Linear(units, outputs, **options))
 
 
-def fitted(optimizer="adam", threads=2, rows=90, batch=32, dtype=np.float32, epochs=3, callbacks=None, made=net, **options):
+def fitted(optimizer="adam", threads=2, rows=90, batch=32, dtype=np.float32, epochs=3, callbacks=None, made=net, inputs=13, **options):
     """A trainer after a fit of few steps, the last of an epoch with fewer rows."""
     rng = np.random.default_rng(0)
     vv.manual_seed(1)
-    model = made().to(dtype)
+    model = made(inputs).to(dtype)
     kind, given = OPTIMIZERS[optimizer]
     trainer = vv.Trainer(model, nn.CrossEntropyLoss(), kind(model.parameters(), **given), seed=0, num_threads=threads, **options)
-    X, y = rng.standard_normal((rows, 13)).astype(dtype), rng.integers(0, 5, rows)
+    X, y = rng.standard_normal((rows, inputs)).astype(dtype), rng.integers(0, 5, rows)
     trainer.fit(X, y, epochs=epochs, batch_size=batch, callbacks=callbacks, verbose=0)
     return trainer
 
@@ -95,7 +96,7 @@ def test_what_is_not_finite_is_named_and_taken_back():
     rng = np.random.default_rng(0)
     for threads in (1, 2):
         model = net()
-        model[0].weight.copy_(np.full((70, 13), 3e38, np.float32))
+        model[0].weight.copy_(np.where(np.arange(70)[:, None] < 69, 0.1, 3e38) * np.ones(13))  # a unit of the last thread's
         before = [p.numpy().copy() for p in model.parameters()]
         trainer = vv.Trainer(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=1e-3), num_threads=threads)
         with pytest.raises(vv.NonFiniteError, match=r"first in the output of .* \(layer 0\)"):
@@ -104,10 +105,25 @@ def test_what_is_not_finite_is_named_and_taken_back():
 
 
 def test_a_step_waits_where_it_writes_what_the_last_one_reads(monkeypatch):
-    """Mixed rows stand in one place for all threads, and gradients of the step before read them."""
-    options = {"mixup": 0.3, "rows": 320, "epochs": 8}
+    """Rows that are too many for every thread to gather all stand in one place, where gradients of the step before read them."""
+    options = {"rows": 1100, "batch": 500, "inputs": 300, "epochs": 4}
     trainer = fitted(threads=2, **options)
     assert trainer.plan.shards and not trainer.plan.flows
+    found = [state(trainer), *(state(fitted(threads=threads, **options)) for threads in (1, 3))]
+    unshared(monkeypatch)
+    assert all(one == state(fitted(threads=1, **options)) for one in found)
+
+
+def test_steps_that_flow_leave_each_other_s_values(monkeypatch):
+    """What the first phase writes has no place with what the last one reads, though they do not live at the same time in a step."""
+    options = {"mixup": 0.3, "rows": 320, "epochs": 8}
+    trainer = fitted(threads=2, **options)
+    plan, places = trainer.plan, []
+    assert plan.shards and plan.flows
+    for phase in (0, plan.calls[-1].phase):
+        arrays = {id(b): b for c in plan.calls if c.phase == phase for b in c.reads() + c.writes() if b.place[0] == R.ARENA}
+        places.append([(b.place[1], b.place[1] + 4 * b.elements(plan.rows), k) for k, b in arrays.items()])
+    assert all(k == j or stop <= begin or end <= start for start, stop, k in places[0] for begin, end, j in places[1])
     found = [state(trainer), *(state(fitted(threads=threads, **options)) for threads in (1, 3))]
     unshared(monkeypatch)
     assert all(one == state(fitted(threads=1, **options)) for one in found)
