@@ -164,7 +164,7 @@ MUTATIONS = [  # what, file, text (once in it), its replacement, tests of which 
     ("the update comes before clipping", "nn/plan.py", "update.after = [clip] if clip else []", "update.after = []",
      "../nn/test_eager_equals_plan.py::test_clipping_equals_an_eager_loop"),
     ("statistics: values that a later phase needs no more are overwritten", "nn/schedule.py",
-     "end if id(b) in kept else max(last, call.phase)", "max(last, call.phase)",
+     "end if id(b) in kept or flows and first == 0 else max(last, call.phase)", "max(last, call.phase)",
      "test_statistics.py::test_values_of_a_deep_network_are_kept_to_the_end_of_the_step"),
     ("statistics: a unit flat on some row is dead", "vivace/measure.py", "flat.all(axis=0)", "flat.any(axis=0)",
      "test_statistics.py::test_numbers_are_those_of_numpy"),

@@ -46,18 +46,19 @@ typedef struct {
 } F(product);
 
 /* `whole` panels of B may be read to their end even where fewer columns count */
-INLINE void F(aside_once)(F(aside) * s) {
-    F(adam_at)(&s->step, F(load)(s->g), s->at, s->end);
-    __builtin_prefetch(s->step.p + s->at + MAX_PANELS * LANES, 0, 2); /* the tile to the right comes next but two */
-    __builtin_prefetch(s->step.m + s->at + MAX_PANELS * LANES, 0, 2);
-    __builtin_prefetch(s->step.v + s->at + MAX_PANELS * LANES, 0, 2);
-    s->g += W;
-    s->at += W;
-    if (s->at < s->end) return;
+INLINE void F(aside_row)(F(aside) * s) { /* on to the next row of the tile */
     s->g += MAX_PANELS * LANES - (s->columns + W - 1) / W * W;
     s->at = s->end + s->I - s->columns;
     s->end += s->I;
     s->left--;
+}
+/* whole: vectors are, and the step is a plain one, so that a dozen instructions fewer stand between the multiply-adds: 64-128 at batch 32,
+   one thread, 6.2 us without and 5.5 so. Asking for the lines to come only takes room there. */
+INLINE void F(aside_once)(F(aside) * s, const int whole) {
+    F(adam_at)(&s->step, whole ? 1 : s->step.plain, F(load)(s->g), s->at, whole ? s->at + W : s->end);
+    s->g += W;
+    s->at += W;
+    if (s->at >= s->end) F(aside_row)(s);
 }
 INLINE void F(tile)(const F(product) * g, const int MR, const int NP, const int UNIT_K, const int WHOLE, const int ASIDE) {
     VEC acc[MAX_ROWS][MAX_PANELS * NV]; /* of constant size: an array of parameter size would stay in memory */
@@ -72,11 +73,13 @@ INLINE void F(tile)(const F(product) * g, const int MR, const int NP, const int 
     const ptrdiff_t a_row = g->a_row, a_k = UNIT_K ? 1 : g->a_k, b_k = g->b_k, b_panel = UNIT_K ? g->b_panel : LANES, depth = g->depth;
     F(aside) side; /* a copy, whose places the loop keeps in registers */
     if (ASIDE) side = *g->aside;
-    ptrdiff_t pause = ASIDE ? side.every : depth;
+    ptrdiff_t pause = ASIDE && side.left ? side.every : depth;
+    const int whole_vectors = ASIDE && side.step.plain && side.columns % W == 0;
     for (ptrdiff_t k = 0; k < depth; k++) {
         if (ASIDE && k == pause) {
-            pause += side.every;
-            if (side.left) F(aside_once)(&side);
+            if (__builtin_expect(whole_vectors, 1)) F(aside_once)(&side, 1);
+            else F(aside_once)(&side, 0);
+            pause = side.left ? pause + side.every : depth;
         }
         VEC row[MAX_PANELS * NV];
 #pragma GCC unroll 16

@@ -129,9 +129,10 @@ INLINE F(adam_step) F(adam_step_of)(const vv_args *a, double shrink, double deca
                           (REAL)(a->s[0] / a->s[5]), (REAL)(1 / sqrt(a->s[6])), a->buf[1], a->buf[2], a->buf[3], a->buf[4], t,
                           shrink == 1 && !a->buf[4] && !(t.clip > 0) && !t.maximize && t.decay == 0 && t.l1 == 0};
 }
-INLINE void F(adam_at)(const F(adam_step) *s, VEC g, ptrdiff_t i, ptrdiff_t n) { /* elements i..n, at most a vector of them */
+/* elements i..n, at most a vector of them; `plain` is s->plain, where it is known */
+INLINE void F(adam_at)(const F(adam_step) *s, const int plain, VEC g, ptrdiff_t i, ptrdiff_t n) {
     VEC w = LOAD(s->p, i, n), d = g;
-    if (!s->plain) {
+    if (!plain) {
         w *= F(all)(s->keep);
         d = F(direction)(g, w, s->t);
     }
@@ -139,14 +140,14 @@ INLINE void F(adam_at)(const F(adam_step) *s, VEC g, ptrdiff_t i, ptrdiff_t n) {
     VEC square = F(flushed)(F(all)(s->b2) * LOAD(s->v, i, n) + F(all)(s->r2) * d * d);
     STORE(s->m, i, n, mean);
     STORE(s->v, i, n, square);
-    if (!s->plain && s->top) {
+    if (!plain && s->top) {
         square = F(larger)(LOAD(s->top, i, n), square);
         STORE(s->top, i, n, square);
     }
     STORE(s->p, i, n, w - F(all)(s->lr) * (mean / (F(sqrt)(square) * F(all)(s->root) + F(all)(s->eps))));
 }
 INLINE void F(adam)(const F(adam_step) s, const REAL *g, ptrdiff_t lo, ptrdiff_t hi) {
-    for (ptrdiff_t i = lo; i < hi; i += W) F(adam_at)(&s, LOAD(g, i, hi), i, hi);
+    for (ptrdiff_t i = lo; i < hi; i += W) F(adam_at)(&s, s.plain, LOAD(g, i, hi), i, hi);
 }
 static int F(adam_rides)(const vv_args *a, F(adam_step) *step) { /* whether `a` is such an update; then what it needs */
     if (a->run != adam_update_entry && a->run != adamw_update_entry) return 0;

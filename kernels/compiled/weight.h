@@ -28,7 +28,7 @@ typedef struct {
 } F(sink);
 
 INLINE void F(aside_flush)(F(aside) * s) {
-    while (s->left) F(aside_once)(s);
+    while (s->left) F(aside_once)(s, 0);
 }
 /* The tile at `g`, `rows` by `columns`, is ready: its update is made while the next one is computed. */
 INLINE void F(aside_take)(F(aside) * s, const REAL *g, ptrdiff_t first, ptrdiff_t I, int rows, ptrdiff_t columns, ptrdiff_t depth) {
