@@ -21,6 +21,12 @@ COST = 25
 """And at least so many times as long as the slower sizes took more: 4% of the time, where their steps take long."""
 
 
+WARM, DOUBT = 0.05, 1.4
+"""Seconds for which all threads run before one of them is preferred, where they seemed less than DOUBT times as slow: a core that had
+nothing to do reaches its speed after tens of milliseconds only. 64-128-10 at batch 32: 14 to 20 us a step in the first of them, 10.5 from
+then on; one thread 14.5."""
+
+
 class Team:
     """Sizes a run may take: `most` threads, and one; or `most` alone where it was asked for (`fixed`). It outlives a run, so that a fit
     which follows another one knows.
@@ -35,6 +41,7 @@ class Team:
         self.sizes = [most] if fixed or most == 1 else [most, 1]
         self.seconds, self.best = {}, None  # size -> seconds of a step, when it was last measured; the fastest
         self.size, self.until, self.wait, self.probing = most, 0.0, AGAIN, False
+        self.warm, self.warmed = 0.0, False  # seconds that all threads still have to run unjudged; whether they had them in this round
         self.spent = dict.fromkeys(self.sizes, 0.0)  # size -> seconds of the measurements of this round
         self.held = [0, 0.0]  # steps and seconds of the size in use that were not judged yet
         self.queue = self.sizes * 2 if len(self.sizes) > 1 else []
@@ -51,6 +58,9 @@ class Team:
 
     def next(self, seconds, whole):
         """(threads, seconds, steps) for the next slice, at most; whole: it begins with a step, not in the middle of one."""
+        if self.warm > 0:
+            self.probing, self.size = False, self.sizes[0]
+            return self.size, min(seconds, self.warm), None
         self.probing = bool(self.queue) and whole
         if self.probing:
             self.size = self.queue[0]
@@ -67,9 +77,12 @@ class Team:
     def _settle(self):
         """All sizes were measured."""
         best = min(self.sizes, key=self._dear)
-        self.wait = AGAIN if best == self.sizes[0] else SOON if best != self.best else min(SURER * self.wait, AGAIN)
+        if best != self.sizes[0] and not self.warmed and self.seconds[self.sizes[0]] < DOUBT * self.seconds[best]:
+            self.warm, self.warmed, self.queue = WARM, True, self.sizes * 2
+            return
+        self.wait = AGAIN if best == self.sizes[0] or self.warmed else SOON if best != self.best else min(SURER * self.wait, AGAIN)
         lost = sum(spent * (1 - self.seconds[best] / self.seconds[size]) for size, spent in self.spent.items())
-        self.best, self.until, self.spent = best, max(self.wait, COST * lost), dict.fromkeys(self.sizes, 0.0)
+        self.best, self.warmed, self.until, self.spent = best, False, max(self.wait, COST * lost), dict.fromkeys(self.sizes, 0.0)
 
     def rest(self):
         """Threads for what is left of a step, which is not measured."""
@@ -79,6 +92,10 @@ class Team:
     def ran(self, steps, seconds):
         """The slice finished `steps` steps in `seconds`."""
         self.steps[self.size] += steps
+        if self.warm > 0:
+            self.warm -= seconds
+            self.spent[self.size] += seconds
+            return
         if len(self.sizes) == 1 or (self.queue and not self.probing):
             return
         self.held = [self.held[0] + steps, self.held[1] + seconds]

@@ -1,7 +1,7 @@
 """How a run chooses the size of its team, on a machine of given speeds: no clock is looked at."""
 import pytest
 
-from vivace.team import AGAIN, PROBE, SLICE, Team, team_for
+from vivace.team import AGAIN, DOUBT, PROBE, SLICE, Team, team_for
 
 
 def run(team, seconds_of_a_step, whole, slices=1000):
@@ -27,7 +27,7 @@ def test_the_faster_size_is_kept(seconds, best):
     whole = int(1 / seconds[best])
     passed, taken, sizes = run(team, seconds, whole)
     assert sorted(sizes[:4]) == [1, 1, 2, 2] and team.used == best
-    assert taken[best] > 0.9 * whole and passed < 1.1 * whole * seconds[best] + 2 * seconds[3 - best]
+    assert taken[best] > 0.85 * whole and passed < 1.1 * whole * seconds[best] + 2 * seconds[3 - best]
 
 
 @pytest.mark.parametrize("slices", [1, 3, 1000])
@@ -38,6 +38,24 @@ def test_the_slower_size_is_a_probe_however_short_the_slices_are(slices, fast, s
     passed, taken, _ = run(team, each, 200_000, slices)
     assert 2 * PROBE <= taken[slow] * each[slow] <= 2 * (5 + passed / AGAIN) * (PROBE + each[slow])
     assert passed < 1.1 * 200_000 * each[fast] and team.used == fast
+
+
+def test_a_core_that_wakes_slowly_is_waited_for():
+    """Two threads take 15 us a step for the first 40 ms after one thread ran, and 10 us then; one takes 14."""
+    team, idle, taken = Team(2, False), 0.04, {1: 0.0, 2: 0.0}
+    while sum(taken.values()) < 3:
+        size, most, steps = team.next(SLICE, True)
+        each = 1.4e-5 if size == 1 else 1.5e-5 if idle > 0 else 1e-5
+        done = max(1, min(int(min(most, 5e-3) / each), steps or 1000))
+        team.ran(done, done * each)
+        idle = 0.04 if size == 1 and done * each > 10 * PROBE else max(idle - done * each, 0) if size == 2 else idle
+        taken[size] += done * each
+    assert team.used == 2 and taken[1] < 0.1
+
+
+def test_where_all_threads_are_far_slower_they_are_not_waited_for():
+    team, each = Team(2, False), {1: 1e-5, 2: (DOUBT + 0.1) * 1e-5}
+    assert run(team, each, 50_000)[1][2] * each[2] < 6 * PROBE
 
 
 def test_a_disturbed_measurement_is_soon_made_anew():
