@@ -18,10 +18,11 @@ MARGIN = 1.1
 """All threads have to be so many times as fast as one: near the even they swing by a fifth from one moment to the next, one does not."""
 
 COST = 25
-"""And at least so many times as long as the slower sizes took more: 4% of the time, where their steps take long."""
+"""And at least so many times as long as the slower sizes took more: 4% of the time, where their steps take long; twice as long where
+all threads ran for WARM."""
 
 
-WARM, DOUBT = 0.05, 1.4
+WARM, DOUBT = 0.05, 1.15
 """Seconds for which all threads run before one of them is preferred, where they seemed less than DOUBT times as slow: a core that had
 nothing to do reaches its speed after tens of milliseconds only. 64-128-10 at batch 32: 14 to 20 us a step in the first of them, 10.5 from
 then on; one thread 14.5."""
@@ -80,9 +81,10 @@ class Team:
         if best != self.sizes[0] and not self.warmed and self.seconds[self.sizes[0]] < DOUBT * self.seconds[best]:
             self.warm, self.warmed, self.queue = WARM, True, self.sizes * 2
             return
-        self.wait = AGAIN if best == self.sizes[0] or self.warmed else SOON if best != self.best else min(SURER * self.wait, AGAIN)
+        self.wait = AGAIN if best == self.sizes[0] else SOON if best != self.best else min(SURER * self.wait, AGAIN)
         lost = sum(spent * (1 - self.seconds[best] / self.seconds[size]) for size, spent in self.spent.items())
-        self.best, self.warmed, self.until, self.spent = best, False, max(self.wait, COST * lost), dict.fromkeys(self.sizes, 0.0)
+        self.until = max(self.wait, (2 if self.warmed else 1) * COST * lost)
+        self.best, self.warmed, self.spent = best, False, dict.fromkeys(self.sizes, 0.0)
 
     def rest(self):
         """Threads for what is left of a step, which is not measured."""

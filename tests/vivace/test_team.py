@@ -27,7 +27,8 @@ def test_the_faster_size_is_kept(seconds, best):
     whole = int(1 / seconds[best])
     passed, taken, sizes = run(team, seconds, whole)
     assert sorted(sizes[:4]) == [1, 1, 2, 2] and team.used == best
-    assert taken[best] > 0.85 * whole and passed < 1.1 * whole * seconds[best] + 2 * seconds[3 - best]
+    even = max(seconds.values()) < 1.1 * min(seconds.values())
+    assert (taken[best] > 0.85 * whole or even) and passed < 1.1 * whole * seconds[best] + 2 * seconds[3 - best]
 
 
 @pytest.mark.parametrize("slices", [1, 3, 1000])
