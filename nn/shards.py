@@ -81,7 +81,7 @@ def find_shards(calls, rows, itemsize, by_rows):
 
 def _hidden(second, users):
     """The Hidden layer before the forward `second`, or None."""
-    h, w, _, z = second.arrays[:4]
+    h, w = second.arrays[:2]
     _, units, outputs, _ = second.dims
     before = users[h.key()]
     if h.place is not None or units < UNITS or FEW_OUTPUTS * outputs > units:

@@ -21,7 +21,6 @@ COST = 25
 """And at least so many times as long as the slower sizes took more: 4% of the time, where their steps take long; twice as long where
 all threads ran for WARM."""
 
-
 WARM, DOUBT = 0.05, 1.15
 """Seconds for which all threads run before one of them is preferred, where they seemed less than DOUBT times as slow: a core that had
 nothing to do reaches its speed after tens of milliseconds only. 64-128-10 at batch 32: 14 to 20 us a step in the first of them, 10.5 from

@@ -241,6 +241,7 @@ cdef void work(void* context, int thread) noexcept nogil:
 
 
 cdef void steps_of(Run* run, vv_args* args, int thread) noexcept nogil:
+    """Its part of all steps, phase by phase, until the run ends."""
     cdef Py_ssize_t step, steps, row, end_row, n, rows = -1, start, end, passed = 0
     cdef int phase, until_look = 1, look_every = 1
     cdef double looked = vv_now()

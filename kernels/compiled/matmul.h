@@ -45,7 +45,6 @@ typedef struct {
     F(aside) *aside;                                  /* an update that is made meanwhile, or NULL */
 } F(product);
 
-/* `whole` panels of B may be read to their end even where fewer columns count */
 INLINE void F(aside_row)(F(aside) * s) { /* on to the next row of the tile */
     s->g += MAX_PANELS * LANES - (s->columns + W - 1) / W * W;
     s->at = s->end + s->I - s->columns;
@@ -60,6 +59,7 @@ INLINE void F(aside_once)(F(aside) * s, const int whole) {
     s->at += W;
     if (s->at >= s->end) F(aside_row)(s);
 }
+/* `whole` panels of B may be read to their end even where fewer columns count */
 INLINE void F(tile)(const F(product) * g, const int MR, const int NP, const int UNIT_K, const int WHOLE, const int ASIDE) {
     VEC acc[MAX_ROWS][MAX_PANELS * NV]; /* of constant size: an array of parameter size would stay in memory */
     const long last = g->last;

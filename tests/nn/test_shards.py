@@ -160,6 +160,15 @@ def test_no_thread_reads_what_another_writes_in_a_phase():
             assert not schedule.conflict(a, b)
     posts = [s.phases() for s in plan.shards if s.mail is not None]
     assert sorted(posts) == [(0, 1), (2, 1)] and last == 2
-    mails = [s.mail.place[1] for s in plan.shards if s.mail is not None]
-    arena = {(b.place[1], b.place[1] + 4 * b.elements(plan.rows)) for c in plan.calls for b in c.reads() + c.writes() if b.place[0] == 0}
-    assert all(not begin <= mail < end for mail in mails for begin, end in arena)
+    mails = {id(s.mail): s.mail for s in plan.shards if s.mail is not None}
+    arena = {id(b): b for c in plan.calls for b in c.reads() + c.writes() if b.place[0] == R.ARENA}
+    places = {k: (b.place[1], b.place[1] + (8 if b.kind != "real" else 4) * b.elements(plan.rows)) for k, b in {**arena, **mails}.items()}
+    assert len(mails) == 2 and all(k == j or places[k][1] <= begin or end <= places[k][0]
+                                   for k in mails for j, (begin, end) in places.items())
+
+
+def test_tables_have_the_form_that_the_engine_reads():
+    plan = plan_of(net())
+    moves, shards, _ = plan._engine
+    for table, name in ((moves, "move"), (shards, "shard")):
+        assert len(table) and table.flags.c_contiguous and table.strides[0] == plan.book.ENGINE_SIZES[name]

@@ -27,8 +27,8 @@ def test_the_faster_size_is_kept(seconds, best):
     whole = int(1 / seconds[best])
     passed, taken, sizes = run(team, seconds, whole)
     assert sorted(sizes[:4]) == [1, 1, 2, 2] and team.used == best
-    even = max(seconds.values()) < 1.1 * min(seconds.values())
-    assert (taken[best] > 0.85 * whole or even) and passed < 1.1 * whole * seconds[best] + 2 * seconds[3 - best]
+    even = max(seconds.values()) < 1.1 * min(seconds.values())  # then all threads may run for a while before they are left
+    assert (taken[best] > 0.9 * whole or even) and passed < 1.1 * whole * seconds[best] + 2 * seconds[3 - best]
 
 
 @pytest.mark.parametrize("slices", [1, 3, 1000])
