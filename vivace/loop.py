@@ -96,6 +96,8 @@ class Loop:
         last step."""
         whole = max(done - 1, 0) // span.each
         seconds = (time.monotonic() - began) * span.each / max(done, 1)
+        if span.count > 1 and done == span.steps:
+            span.add_up()
         for index in range(self.trainer.epoch - span.epoch, whole):
             self._end(span.part(index), seconds)
             self._begin()

@@ -24,6 +24,7 @@ class Span:
         self.begun, self.options = 0, None  # how often a schedule had stepped when the epoch began, and what it says for its steps
         self.penalty, self.squares = run.trainer.penalty, np.zeros((self.steps, 1))
         self.broken = False  # of several epochs: they did not stay finite, and the run stands before them again
+        self.sums = None  # of the results of each epoch, once add_up() took them
         self.counts, self.masses, self.per_row = run.counts, run.counts, run.per_row
         if self.penalty is not None:
             self._weigh(run.spaces[R.WEIGHT])
@@ -60,9 +61,14 @@ class Span:
         part.output = None if self.output is None else self.output[rows]
         part.norms = None if self.norms is None else self.norms[steps]
         part.penalty, part.counts, part.masses, part.per_row = self.penalty, self.counts, self.masses, self.per_row
+        part.sums = None if self.sums is None else self.sums[index:index + 1]
         if self.penalty is not None:
             part.masses, part.per_row = self.masses[steps], self.per_row[steps]
         return part
+
+    def add_up(self):
+        """Take the sums of the results of all epochs at once, now that they are there."""
+        self.sums = self.result.reshape(self.count, self.each, 2).sum(axis=1).tolist()
 
     def kept(self, done):
         """What is saved of an epoch of which `done` steps are done."""
@@ -88,5 +94,8 @@ class Span:
             squares, masses = self.squares[:done, 0], self.masses[:done]
             penalty = self.penalty.total(squares.tolist(), masses.tolist()) if few \
                 else self.penalty.values(squares, self.per_row[:done]) @ masses
-        total, weight = map(sum, zip(*self.result[:done].tolist())) if few else self.result[:done].sum(axis=0).tolist()
+        if self.sums is not None and self.count == 1 and done == self.steps:
+            total, weight = self.sums[0]
+        else:
+            total, weight = map(sum, zip(*self.result[:done].tolist())) if few else self.result[:done].sum(axis=0).tolist()
         return (total + penalty) / weight if weight != 0 else 0.0

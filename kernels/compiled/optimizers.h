@@ -129,22 +129,23 @@ INLINE F(adam_step) F(adam_step_of)(const vv_args *a, double shrink, double deca
                           (REAL)(a->s[0] / a->s[5]), (REAL)(1 / sqrt(a->s[6])), a->buf[1], a->buf[2], a->buf[3], a->buf[4], t,
                           shrink == 1 && !a->buf[4] && !(t.clip > 0) && !t.maximize && t.decay == 0 && t.l1 == 0};
 }
-/* elements i..n, at most a vector of them; `plain` is s->plain, where it is known */
+/* elements i..n, at most a vector of them; `plain` is s->plain, where it is known. Products are added without rounding: 4 instructions
+   fewer of 21 that the multiply-adds of a product beside it wait for (64-256-256-256-2 at batch 256: 2.5% of a step). */
 INLINE void F(adam_at)(const F(adam_step) *s, const int plain, VEC g, ptrdiff_t i, ptrdiff_t n) {
     VEC w = LOAD(s->p, i, n), d = g;
     if (!plain) {
         w *= F(all)(s->keep);
         d = F(direction)(g, w, s->t);
     }
-    VEC mean = F(flushed)(F(all)(s->b1) * LOAD(s->m, i, n) + F(all)(s->r1) * d);
-    VEC square = F(flushed)(F(all)(s->b2) * LOAD(s->v, i, n) + F(all)(s->r2) * d * d);
+    VEC mean = F(flushed)(F(fma)(F(all)(s->b1), LOAD(s->m, i, n), F(all)(s->r1) * d));
+    VEC square = F(flushed)(F(fma)(F(all)(s->b2), LOAD(s->v, i, n), F(all)(s->r2) * d * d));
     STORE(s->m, i, n, mean);
     STORE(s->v, i, n, square);
     if (!plain && s->top) {
         square = F(larger)(LOAD(s->top, i, n), square);
         STORE(s->top, i, n, square);
     }
-    STORE(s->p, i, n, w - F(all)(s->lr) * (mean / (F(sqrt)(square) * F(all)(s->root) + F(all)(s->eps))));
+    STORE(s->p, i, n, F(fma)(F(all)(-s->lr), mean / F(fma)(F(sqrt)(square), F(all)(s->root), F(all)(s->eps)), w));
 }
 INLINE void F(adam)(const F(adam_step) s, const REAL *g, ptrdiff_t lo, ptrdiff_t hi) {
     for (ptrdiff_t i = lo; i < hi; i += W) F(adam_at)(&s, s.plain, LOAD(g, i, hi), i, hi);

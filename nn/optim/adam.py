@@ -5,6 +5,13 @@ from ..checks import flag, not_negative, pair
 from .optimizer import Optimizer
 
 
+def correction(beta, t):
+    """1 - beta^t at steps t >= 1. Where beta^t is below 2^-55 this is 1, and no power is taken: one that is subnormal takes 50 ns."""
+    with np.errstate(divide="ignore"):
+        enough = np.maximum(np.ceil(-55 / np.log2(beta)), 1)
+    return 1 - np.power(beta, np.minimum(t, enough))
+
+
 class _Moments(Optimizer):
     """What they share: betas, eps, weight_decay, and states by the names of PyTorch."""
 
@@ -53,7 +60,7 @@ class Adam(_Moments):
     def scalars(self, group, t):
         beta1, beta2 = group["betas"]
         return {"lr": group["lr"], "beta1": beta1, "beta2": beta2, "eps": group["eps"], "weight_decay": group["weight_decay"],
-                "correction1": 1 - np.power(beta1, t), "correction2": 1 - np.power(beta2, t)}
+                "correction1": correction(beta1, t), "correction2": correction(beta2, t)}
 
 
 class AdamW(Adam):
@@ -78,7 +85,7 @@ class Adamax(_Moments):
     def scalars(self, group, t):
         beta1, beta2 = group["betas"]
         return {"lr": group["lr"], "beta1": beta1, "beta2": beta2, "eps": group["eps"], "weight_decay": group["weight_decay"],
-                "correction1": 1 - np.power(beta1, t)}
+                "correction1": correction(beta1, t)}
 
 
 class NAdam(_Moments):
@@ -104,7 +111,7 @@ class NAdam(_Moments):
         lr, now, after = group["lr"], self._mu(group, t), self._mu(group, t + 1)
         product = self._product(group, t)
         return {"rate_d": lr * (1 - now) / (1 - product), "rate_m": lr * after / (1 - product * after), "beta1": beta1, "beta2": beta2,
-                "eps": group["eps"], **self.decays(group), "correction2": 1 - np.power(beta2, t)}
+                "eps": group["eps"], **self.decays(group), "correction2": correction(beta2, t)}
 
     @staticmethod
     def _mu(group, t):
@@ -143,6 +150,6 @@ class RAdam(_Moments):
         known = rho > 5
         safe = np.where(known, rho, 6.0)
         rectify = np.sqrt(np.abs((safe - 4) * (safe - 2) * limit / ((limit - 4) * (limit - 2) * safe))) if limit > 5 else 0 * safe
-        rate = group["lr"] / (1 - np.power(beta1, t))
+        rate = group["lr"] / correction(beta1, t)
         return {"rate": rate * np.where(known, np.sqrt(1 - power) * rectify, 1.0), "beta1": beta1, "beta2": beta2, "eps": group["eps"],
                 **self.decays(group), "rectified": known.astype(np.float64)}

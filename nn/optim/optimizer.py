@@ -18,8 +18,8 @@ _CONSTANTS = (int, float, str, tuple, np.generic, type(None))
 AHEAD = 64
 """Steps whose scalars an eager step computes at once: for one step alone NumPy's calls cost more than a small layer."""
 
-MOST_ROWS = 4096
-"""Steps whose scalars a run keeps ready, at most, beyond those it asks for."""
+MANY = 256
+"""Steps from which a run's scalars are computed when it asks for them: fewer are kept ready, some more each time."""
 
 
 class Optimizer:
@@ -221,8 +221,8 @@ class Optimizer:
         Without a schedule the rows of further steps are computed too, more each time they run out: a short epoch costs a copy of some.
         Numbers of layers are read each time: they stand in no options that could be compared.
         """
-        if ahead or self.layers:
-            for group in self.param_groups if ahead else ():
+        if ahead or self.layers or len(table) >= MANY:
+            for group in self.param_groups:
                 self._check(group)
             self._write(table, columns, done, ahead)
             return
@@ -232,7 +232,7 @@ class Optimizer:
         for group in () if same else self.param_groups:
             self._check(group)
         if not (same and first <= done and done + steps <= first + len(rows)):
-            rows = np.zeros((max(steps, min(2 * len(rows), MOST_ROWS)) if same else steps, table.shape[1]))
+            rows = np.zeros((max(steps, min(2 * len(rows), 2 * MANY)) if same else steps, table.shape[1]))
             self._write(rows, columns, done)
             places = [column for name, column in columns.items() if name.count("/") == 2]
             places = slice(None) if len(places) == table.shape[1] else places

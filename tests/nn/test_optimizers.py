@@ -1,7 +1,10 @@
 """Every optimizer: eager steps, plans and files give the same bits; what PyTorch lacks against transcriptions of the papers."""
+from decimal import Decimal, localcontext
+
 import numpy as np
 import pytest
 import vivace.nn.functional as F
+from vivace.nn.optim.adam import correction
 
 import vivace as vv
 from vivace import nn, optim
@@ -92,6 +95,30 @@ def test_adam_with_decoupled_decay_is_adamw(tmp_path):
     with pytest.raises(ValueError, match="decoupled_weight_decay must be the same in all groups, and stay"):
         trainer.optimizer.param_groups[0]["decoupled_weight_decay"] = False
         trainer.optimizer.step()
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_scalars_of_many_steps_are_those_of_few(name):
+    """A run asks for hundreds of rows at once, or for a few at a time: the same numbers."""
+    _, optimizer = made(name)
+    columns = {f"{group}/0/{scalar}": at for at, (group, scalar) in enumerate(
+        (group, scalar) for group, options in enumerate(optimizer.param_groups) for scalar in optimizer.scalars(options, np.array([1.0])))}
+    whole, pieces = np.zeros((700, len(columns))), np.zeros((700, len(columns)))
+    optimizer.fill(whole, columns, 40)
+    for at in range(0, 700, 70):
+        optimizer.fill(pieces[at:at + 70], columns, 40 + at)
+    np.testing.assert_array_equal(whole, pieces)
+
+
+@pytest.mark.parametrize("beta", [0.0, 1e-300, 0.5, 0.9, 0.999, 1 - 2.0**-40])
+def test_bias_correction_of_any_step(beta):
+    """The numbers that Decimal's powers of 60 digits round to, also where beta^t is subnormal, or nothing."""
+    steps = [1, 2, 3, 54, 55, 56, 57, 500, 7000, 7100, 10**6]
+    with localcontext() as context:
+        context.prec, context.Emin = 60, -10**9
+        exact = [float(1 - Decimal(beta)**step) for step in steps]
+    np.testing.assert_allclose(correction(beta, np.array(steps, float)), exact, rtol=2e-16, atol=2.0**-53)
+    np.testing.assert_array_equal(correction(np.full(len(steps), beta), np.array(steps, float)), correction(beta, np.array(steps, float)))
 
 
 @pytest.mark.parametrize("options", [{}, {"lr": 0.01, "betas": (0.5, 0.9)}, {"weight_decay": 0.3}, {"lr": 0.02, "maximize": True}])
