@@ -67,8 +67,9 @@ class Span:
         return part
 
     def add_up(self):
-        """Take the sums of the results of all epochs at once, now that they are there."""
-        self.sums = self.result.reshape(self.count, self.each, 2).sum(axis=1).tolist()
+        """Take the sums of the results of all epochs at once, now that they are there: one step after the other, as sum() does, which takes
+        four times as long."""
+        self.sums = np.einsum("esk->ek", self.result.reshape(self.count, self.each, 2)).tolist()
 
     def kept(self, done):
         """What is saved of an epoch of which `done` steps are done."""
