@@ -20,16 +20,6 @@ static const int F(tile_rows)[MAX_PANELS + 1] = {0, 8, 8, 8, 6};
 static const int F(tile_rows)[MAX_PANELS + 1] = {0, VV_BYTES == 32 ? 6 : 3};
 #endif
 
-/* Adam's update of a tile whose gradient is ready, made vector by vector between the multiply-adds of the next tile: square root and
-   division have a unit of their own, which waits while a matmul runs and which the multiply-adds wait for when an update runs alone
-   (64-128 at batch 32: 10 us alone after each tile, 7 us aside). v4 only: with 16 registers the tile would be spilled. */
-typedef struct {
-    F(adam_step) step;
-    const REAL *g;                                    /* the next vector of gradient, rows MAX_PANELS panels apart ... */
-    ptrdiff_t at, end, columns, I;                    /* ... of elements at..end of the parameter, a row of `columns` elements I apart */
-    int left, every;                                  /* rows left; a vector for `every` k of the product */
-} F(aside);
-
 typedef struct {
     const REAL *a, *b;
     REAL *c;
@@ -42,41 +32,10 @@ typedef struct {
     int resume;                                       /* the chain goes on from C */
     const REAL *joined;                               /* a tile to add at the end, rows joined_row apart, or NULL */
     ptrdiff_t joined_row;
-    F(aside) *aside;                                  /* an update that is made meanwhile, or NULL */
 } F(product);
 
-INLINE void F(aside_row)(F(aside) * s) { /* on to the next row of the tile */
-    s->g += MAX_PANELS * LANES - (s->columns + W - 1) / W * W;
-    s->at = s->end + s->I - s->columns;
-    s->end += s->I;
-    s->left--;
-}
-/* whole: vectors are, and the step is a plain one, so that a dozen instructions fewer stand between the multiply-adds: 64-128 at batch 32,
-   one thread, 6.2 us without and 5.5 so. Asking for the lines to come only takes room there. */
-INLINE void F(aside_once)(F(aside) * s, const int whole) {
-    F(adam_at)(&s->step, whole ? 1 : s->step.plain, F(load)(s->g), s->at, whole ? s->at + W : s->end);
-    s->g += W;
-    s->at += W;
-    if (s->at >= s->end) F(aside_row)(s);
-}
-/* The multiply-adds of one k. Four of them are written side by side where no update is made between: 256-256 at batch 256, gradient of the
-   weight 153 GFLOP/s one by one and 166 so, of the input 170 and 183. */
-#define NEXT_K                                                                                                                 \
-    {                                                                                                                          \
-        VEC row[MAX_PANELS * NV];                                                                                              \
-        _Pragma("GCC unroll 16") for (int v = 0; v < NP * NV; v++) {                                                           \
-            const REAL *p = b + (v / NV) * b_panel + (v % NV) * W;                                                             \
-            row[v] = WHOLE || v < (NP - 1) * NV ? F(load)(p) : F(load_part)(p, COLUMNS(v));                                    \
-        }                                                                                                                      \
-        _Pragma("GCC unroll 16") for (int m = 0; m < MR; m++) {                                                                \
-            VEC s = F(all)(a[m * (UNIT_K ? a_row : 1)]);                                                                       \
-            _Pragma("GCC unroll 16") for (int v = 0; v < NP * NV; v++) acc[m][v] = F(fma)(s, row[v], acc[m][v]);               \
-        }                                                                                                                      \
-        a += a_k;                                                                                                              \
-        b += b_k;                                                                                                              \
-    }
 /* `whole` panels of B may be read to their end even where fewer columns count */
-INLINE void F(tile)(const F(product) * g, const int MR, const int NP, const int UNIT_K, const int WHOLE, const int ASIDE) {
+INLINE void F(tile)(const F(product) * g, const int MR, const int NP, const int UNIT_K, const int WHOLE) {
     VEC acc[MAX_ROWS][MAX_PANELS * NV]; /* of constant size: an array of parameter size would stay in memory */
     const long last = g->last;
 #define COLUMNS(v) ((v) >= (NP - 1) * NV ? (last - ((v) - (NP - 1) * NV) * W < 0 ? 0 : last - ((v) - (NP - 1) * NV) * W > W ? W : last - ((v) - (NP - 1) * NV) * W) : W)
@@ -87,22 +46,24 @@ INLINE void F(tile)(const F(product) * g, const int MR, const int NP, const int 
             acc[m][v] = UNIT_K && g->resume ? F(load_part)(g->c + m * g->c_row + v * W, COLUMNS(v)) : (VEC){0};
     const REAL *restrict b = g->b, *restrict a = g->a;
     const ptrdiff_t a_row = g->a_row, a_k = UNIT_K ? 1 : g->a_k, b_k = g->b_k, b_panel = UNIT_K ? g->b_panel : LANES, depth = g->depth;
-    F(aside) side; /* a copy, whose places the loop keeps in registers */
-    if (ASIDE) side = *g->aside;
-    ptrdiff_t pause = ASIDE && side.left ? side.every : depth;
-    const int whole_vectors = ASIDE && side.step.plain && side.columns % W == 0;
-    if (ASIDE)
-        for (ptrdiff_t k = 0; k < depth; k++) {
-            if (k == pause) {
-                if (__builtin_expect(whole_vectors, 1)) F(aside_once)(&side, 1);
-                else F(aside_once)(&side, 0);
-                pause = side.left ? pause + side.every : depth;
-            }
-            NEXT_K
-        }
-    else
+    /* four k side by side: 256-256 at batch 256, gradient of the weight 153 GFLOP/s one by one and 166 so, of the input 170 and 183 */
 #pragma GCC unroll 4
-        for (ptrdiff_t k = 0; k < depth; k++) NEXT_K
+    for (ptrdiff_t k = 0; k < depth; k++) {
+        VEC row[MAX_PANELS * NV];
+#pragma GCC unroll 16
+        for (int v = 0; v < NP * NV; v++) {
+            const REAL *p = b + (v / NV) * b_panel + (v % NV) * W;
+            row[v] = WHOLE || v < (NP - 1) * NV ? F(load)(p) : F(load_part)(p, COLUMNS(v));
+        }
+#pragma GCC unroll 16
+        for (int m = 0; m < MR; m++) {
+            VEC s = F(all)(a[m * (UNIT_K ? a_row : 1)]);
+#pragma GCC unroll 16
+            for (int v = 0; v < NP * NV; v++) acc[m][v] = F(fma)(s, row[v], acc[m][v]);
+        }
+        a += a_k;
+        b += b_k;
+    }
     if (UNIT_K && g->bias)
 #pragma GCC unroll 16
         for (int v = 0; v < NP * NV; v++) {
@@ -110,7 +71,6 @@ INLINE void F(tile)(const F(product) * g, const int MR, const int NP, const int 
 #pragma GCC unroll 16
             for (int m = 0; m < MR; m++) acc[m][v] += bias;
         }
-    if (ASIDE) *g->aside = side;
     if (!UNIT_K && g->joined)
 #pragma GCC unroll 16
         for (int m = 0; m < MR; m++)
@@ -136,14 +96,13 @@ INLINE void F(tile)(const F(product) * g, const int MR, const int NP, const int 
         }
 #undef COLUMNS
 }
-#undef NEXT_K
 
-#define ONE(MR, NP) case MR: F(tile)(g, MR, NP, unit, whole, aside); break;
+#define ONE(MR, NP) case MR: F(tile)(g, MR, NP, unit, whole); break;
 #if VV_AVX512
 #define CASES(NP) ONE(1, NP) ONE(2, NP) ONE(3, NP) ONE(4, NP) ONE(5, NP) ONE(6, NP)
-#define DEFINE_RUN(SUFFIX, UNIT, WHOLEP, ASIDEP)                                                                                       \
+#define DEFINE_RUN(SUFFIX, UNIT, WHOLEP)                                                                                               \
     static __attribute__((noinline)) void F(run_##SUFFIX)(const F(product) * g, int rows, int panels) {                        \
-        enum { unit = UNIT, whole = WHOLEP, aside = ASIDEP };                                                                                  \
+        enum { unit = UNIT, whole = WHOLEP };                                                                                                  \
         switch (panels) {                                                                                                      \
         case 4: switch (rows) { CASES(4) } break;                                                                              \
         case 3: switch (rows) { CASES(3) ONE(7, 3) ONE(8, 3) } break;                                                          \
@@ -151,21 +110,19 @@ INLINE void F(tile)(const F(product) * g, const int MR, const int NP, const int 
         case 1: switch (rows) { CASES(1) ONE(7, 1) ONE(8, 1) } break;                                                          \
         }                                                                                                                      \
     }
-DEFINE_RUN(aside_whole, 0, 1, 1)
-DEFINE_RUN(aside_part, 0, 0, 1)
 #define RUN(g, unit, rows, panels)                                                                                             \
     (WHOLE_PANELS(g)                                                                                                           \
-         ? ((unit) ? F(run_k_whole)(g, rows, panels) : (g)->aside ? F(run_aside_whole)(g, rows, panels) : F(run_m_whole)(g, rows, panels)) \
-         : ((unit) ? F(run_k_part)(g, rows, panels) : (g)->aside ? F(run_aside_part)(g, rows, panels) : F(run_m_part)(g, rows, panels)))
+         ? ((unit) ? F(run_k_whole)(g, rows, panels) : F(run_m_whole)(g, rows, panels))                                           \
+         : ((unit) ? F(run_k_part)(g, rows, panels) : F(run_m_part)(g, rows, panels)))
 #else
 #if VV_BYTES == 32
 #define CASES(NP) ONE(1, NP) ONE(2, NP) ONE(3, NP) ONE(4, NP) ONE(5, NP) ONE(6, NP)
 #else
 #define CASES(NP) ONE(1, NP) ONE(2, NP) ONE(3, NP)
 #endif
-#define DEFINE_RUN(SUFFIX, UNIT, WHOLEP, ASIDEP)                                                                                       \
+#define DEFINE_RUN(SUFFIX, UNIT, WHOLEP)                                                                                               \
     static __attribute__((noinline)) void F(run_##SUFFIX)(const F(product) * g, int rows) {                                    \
-        enum { unit = UNIT, whole = WHOLEP, aside = ASIDEP };                                                                                  \
+        enum { unit = UNIT, whole = WHOLEP };                                                                                                  \
         switch (rows) { CASES(1) }                                                                                             \
     }
 #define RUN(g, unit, rows, panels)                                                                                             \
@@ -173,10 +130,10 @@ DEFINE_RUN(aside_part, 0, 0, 1)
          ? ((unit) ? F(run_k_whole)(g, rows) : F(run_m_whole)(g, rows))                                                         \
          : ((unit) ? F(run_k_part)(g, rows) : F(run_m_part)(g, rows)))
 #endif
-DEFINE_RUN(k_whole, 1, 1, 0)
-DEFINE_RUN(k_part, 1, 0, 0)
-DEFINE_RUN(m_whole, 0, 1, 0)
-DEFINE_RUN(m_part, 0, 0, 0)
+DEFINE_RUN(k_whole, 1, 1)
+DEFINE_RUN(k_part, 1, 0)
+DEFINE_RUN(m_whole, 0, 1)
+DEFINE_RUN(m_part, 0, 0)
 /* A masked load takes one of the two ports of the multiply-adds on Intel's cores: 24 of them with one 200 GFLOP/s, without 210. */
 #define WHOLE_PANELS(g) ((g)->packed || (g)->last == LANES)
 

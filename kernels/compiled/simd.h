@@ -102,6 +102,16 @@ INLINE vec_f64 sqrt_f64(vec_f64 a) { for (int i = 0; i < W_f64; i++) a[i] = __bu
 /* m ? a : b for a mask of all ones or all zeros. */
 INLINE vec_f32 select_f32(int_f32 m, vec_f32 a, vec_f32 b) { return (vec_f32)((m & (int_f32)a) | (~m & (int_f32)b)); }
 INLINE vec_f64 select_f64(int_f64 m, vec_f64 a, vec_f64 b) { return (vec_f64)((m & (int_f64)a) | (~m & (int_f64)b)); }
+
+/* y + t y, zero where x is infinite */
+INLINE vec_f32 fma_unless_infinite_f32(vec_f32 x, vec_f32 t, vec_f32 y) {
+#if VV_AVX512 /* GCC 12 makes two instructions of it */
+    return (vec_f32)_mm512_maskz_fmadd_ps(_mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(INFINITY), _CMP_NEQ_UQ), (__m512)t, (__m512)y, (__m512)y);
+#else
+    return select_f32(x == INFINITY, (vec_f32){0}, fma_f32(t, y, y));
+#endif
+}
+INLINE vec_f64 fma_unless_infinite_f64(vec_f64 x, vec_f64 t, vec_f64 y) { return select_f64(x == INFINITY, (vec_f64){0}, fma_f64(t, y, y)); }
 #ifndef CUTS
 #define CUTS(T)                                                                                                                \
     INLINE vec_##T at_least_##T(vec_##T low, vec_##T x) { return select_##T(x < low, low, x); }                                \

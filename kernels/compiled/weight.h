@@ -17,27 +17,6 @@ INLINE ptrdiff_t F(block_outputs)(ptrdiff_t N, ptrdiff_t I, ptrdiff_t O) {
     return F(is_close)(N, O) ? O : F(is_far)(N, I, O) ? F(FAR_OUTPUTS) : TILE_ROWS;
 }
 
-/* What a tile goes through on its way. */
-typedef struct {
-    REAL *dw;             /* the place of element (o0, i0), rows ld apart */
-    ptrdiff_t ld;
-    F(aside) *aside;      /* or: no dw; the update is made meanwhile from rooms of its own */
-    REAL *room;           /* two tiles, in turns: an update is made from one while the other is written */
-    int turn;
-    ptrdiff_t first;      /* element (o0, i0) of the parameter */
-} F(sink);
-
-INLINE void F(aside_flush)(F(aside) * s) {
-    while (s->left) F(aside_once)(s, 0);
-}
-/* The tile at `g`, `rows` by `columns`, is ready: its update is made while the next one is computed. */
-INLINE void F(aside_take)(F(aside) * s, const REAL *g, ptrdiff_t first, ptrdiff_t I, int rows, ptrdiff_t columns, ptrdiff_t depth) {
-    F(aside_flush)(s);
-    const ptrdiff_t vectors = rows * ((columns + W - 1) / W);
-    s->g = g, s->at = first, s->end = first + columns, s->columns = columns, s->I = I, s->left = rows;
-    s->every = depth > vectors ? (int)depth / (int)(vectors + 1) : 1;
-}
-
 /* The joins that follow a chunk, of sums on a stack, each `rows` by `columns`, `size` elements apart, rows `across` apart; the last one goes
    to `out`, rows ld apart. up: the chunk's number after the joins that were made. Returns how many sums are left. */
 INLINE int F(join_sums)(REAL *stack, ptrdiff_t size, ptrdiff_t across, ptrdiff_t rows, ptrdiff_t columns, REAL *out, ptrdiff_t ld, ptrdiff_t up,
@@ -88,7 +67,7 @@ static void F(copy_outputs)(const REAL *dy, ptrdiff_t N, ptrdiff_t O, ptrdiff_t 
 /* Strips of TILE_ROWS outputs go through a chunk together, which stays in the first-level cache meanwhile: 1024-1024 at batch 512, one
    thread, 127 GFLOP/s tile by tile and 139 so, 512-512 at 2048 33 and 58. Wide runs of copies: 99. */
 static __attribute__((noinline)) void F(weight_block)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_t I, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t i0,
-                            ptrdiff_t i1, F(sink) *to) {
+                            ptrdiff_t i1, REAL *dw, ptrdiff_t ld) {
     REAL stack[F(STRIP_TILES)][F(stack_levels)][MAX_ROWS * MAX_PANELS * LANES] __attribute__((aligned(64)));
     REAL near_dy[F(NEAR_DY)] __attribute__((aligned(64))), near_x[F(NEAR_X)] __attribute__((aligned(64)));
     const int close = F(is_close)(N, O), copied = F(is_far)(N, I, O) && o1 - o0 > TILE_ROWS && N <= F(FEW_ROWS);
@@ -97,7 +76,7 @@ static __attribute__((noinline)) void F(weight_block)(const REAL *x, const REAL 
     const int near = !close && N * blocks * TILE_ROWS <= F(NEAR_DY);
     if (near) F(copy_outputs)(dy, N, O, o0, o1, near_dy);
     for (ptrdiff_t i = i0; i < i1;) {
-        F(product) g = {.a_row = 1, .aside = to->aside, .a_k = near ? TILE_ROWS : O, .b_panel = LANES};
+        F(product) g = {.a_row = 1, .a_k = near ? TILE_ROWS : O, .b_panel = LANES};
         const int panels = F(group)(i1 - i, &g.last);
         const ptrdiff_t columns = (panels - 1) * LANES + g.last;
         if (copied && (i - i0) % stretch == 0) F(copy_columns)(x, N, I, i, i1 - i < stretch ? i1 : i + stretch, near_x);
@@ -113,12 +92,7 @@ static __attribute__((noinline)) void F(weight_block)(const REAL *x, const REAL 
                     rows = F(rows_of)(end - t, F(tile_rows)[panels]);
                     g.a = a + (t - o) + n * g.a_k;
                     g.b = b + n * g.b_k;
-                    REAL *const out = to->aside ? to->room + to->turn * MAX_ROWS * MAX_PANELS * LANES : to->dw + (t - o0) * to->ld + (i - i0);
-                    then = F(weight_chunk)(&g, n, N, (int)rows, panels, out, to->aside ? MAX_PANELS * LANES : to->ld,
-                                           stack[N > CHUNK ? tile : 0], level);
-                    if (n + CHUNK < N) continue;
-                    if (to->aside) F(aside_take)(to->aside, out, to->first + (t - o0) * I + (i - i0), I, (int)rows, columns, N - n);
-                    to->turn = !to->turn;
+                    then = F(weight_chunk)(&g, n, N, (int)rows, panels, dw + (t - o0) * ld + (i - i0), ld, stack[N > CHUNK ? tile : 0], level);
                 }
         }
         i += columns;
@@ -211,14 +185,6 @@ static void F(weight_narrow)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1) {
     }
 }
 
-/* Whether an update rides on the tiles of O x I weights (matmul.h), or follows them block by block. Riding hides its square roots and
-   divisions; on Intel's server cores the lines of many weights and their state, a few from each row, come no faster so than a block's
-   in their order do, and cost the multiply-adds more: 256-256 at batch 256, two threads, 170 us riding and 154 after; 784-512 at batch
-   128 489 and 450; but 64-128 at batch 32 6.6 and 7.4. Where x is far a block is of more outputs, as many as pay for its copy: half of
-   4096-4096 at batch 512 83 ms riding, 70 so; 1024-4096 20.5 and 17. */
-enum { F(RIDES_BELOW) = 1 << 14 };
-INLINE int F(may_ride)(ptrdiff_t I, ptrdiff_t O) { return VV_BYTES == 64 && (I * O < F(RIDES_BELOW) || !vv_intel()); }
-
 /* Outputs o0..o1 and inputs i0..i1 of dw: written down, or straight into the update of then[0]. */
 static void F(weight_gradient)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t i0, ptrdiff_t i1) {
     const REAL *x = a->buf[0], *dy = a->buf[1];
@@ -229,27 +195,22 @@ static void F(weight_gradient)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t
         F(weight_narrow)(a, o0, o1);
         return;
     }
-    F(aside) aside = {.left = 0};
     const int far = F(is_far)(N, I, O), many = far && N > F(FEW_ROWS) && N < (ptrdiff_t)CHUNK << 18; /* weight_far has room for the sums of so many */
-    const int rides = update && !many && F(may_ride)(I, O) && F(adam_rides)(update, &aside.step);
-    const ptrdiff_t down = !update || rides || far ? F(block_outputs)(N, I, O) : TILE_ROWS;
-    const ptrdiff_t along = !update || rides ? i1 - i0 : far ? F(FAR_COLUMNS) : TILE_COLUMNS;
+    const ptrdiff_t down = !update || far ? F(block_outputs)(N, I, O) : TILE_ROWS;
+    const ptrdiff_t along = !update ? i1 - i0 : far ? F(FAR_COLUMNS) : TILE_COLUMNS;
     REAL room[F(FAR_OUTPUTS) * F(FAR_COLUMNS)] __attribute__((aligned(64)));
     _Static_assert(F(FAR_OUTPUTS) * F(FAR_COLUMNS) >= TILE_ROWS * TILE_COLUMNS, "room for either block");
-    F(sink) to = {.room = room, .aside = rides ? &aside : NULL};
     for (ptrdiff_t o = o0; o < o1; o += down)
         for (ptrdiff_t i = i0; i < i1; i += along) {
             const ptrdiff_t oe = o1 - o < down ? o1 : o + down, ie = i1 - i < along ? i1 : i + along, first = o * I + i;
-            to.first = first;
-            if (update) to.dw = room, to.ld = ie - i;
-            else to.dw = (REAL *)a->buf[2] + first, to.ld = I;
-            if (many) F(weight_far)(x, dy, N, I, O, o, oe, i, ie, to.dw, to.ld);
-            else F(weight_block)(x, dy, N, I, O, o, oe, i, ie, &to);
-            if (!update || rides) continue;
-            const ptrdiff_t lines = to.ld == I ? 1 : oe - o, length = to.ld == I ? (oe - o) * I : to.ld;
+            REAL *const to = update ? room : (REAL *)a->buf[2] + first;
+            const ptrdiff_t ld = update ? ie - i : I;
+            if (many) F(weight_far)(x, dy, N, I, O, o, oe, i, ie, to, ld);
+            else F(weight_block)(x, dy, N, I, O, o, oe, i, ie, to, ld);
+            if (!update) continue;
+            const ptrdiff_t lines = ld == I ? 1 : oe - o, length = ld == I ? (oe - o) * I : ld;
             for (ptrdiff_t m = 0; m < lines; m++) F(update_from)(update, room + m * length, first + m * I, length);
         }
-    F(aside_flush)(&aside);
 }
 
 /* --- gradient of the bias: db[o0:o1] = sum over N of dy, chunks and tree as above. BIAS_PANELS panels side by side: each sum is one
