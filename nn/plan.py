@@ -13,8 +13,10 @@ from .schedule import (
     conflict,
     drop_unread,
     fuse_activations,
+    gather_ahead,
     goes_by_rows,
     place_buffers,
+    room_of,
     row_blocks,
     share_columns,
     share_rows,
@@ -124,6 +126,8 @@ class Plan:
             share_columns(calls, self.rows, self.dtype.itemsize)
             if compiled:
                 calls = share_rows(calls, self.rows, self._row_block(calls))
+        if shards:
+            gather_ahead(calls, self.rows, self.dtype.itemsize)
         self.calls = assign_phases(calls, self.rows)
         kept = {id(self._buffers[node.out.index]) for node in self.graph.nodes} if keep else ()
         self.shards, self.flows = shards, bool(shards) and flows(self.calls, shards, conflict)
@@ -336,12 +340,15 @@ class Plan:
         return records
 
     def _for_engine(self):
-        """What the compiled engine is told besides: what changes from step to step, as (record, place, column, or -1 for a buffer in a
-        stream), the shards, and whether steps flow into each other."""
+        """What the compiled engine is told besides: what changes from step to step, as (record, place, column, lines), where column is -1
+        for a buffer in a stream and -2 for one of two rooms in turns, `lines` apart; the shards, and whether steps flow into each other."""
         if not hasattr(self.book, "ENGINE_SIZES"):
             return ()
         slots, streams = self.records["slot"], np.argwhere(self.records["buf"] >> 48 >= R.ROW_STREAM)
-        moves = [np.column_stack([np.argwhere(slots >= 0), slots[slots >= 0]]), np.column_stack([streams, np.full(len(streams), -1)])]
+        turns = [(number, place, -2, room_of(b, self.rows, self.dtype.itemsize) // 64) for number, call in enumerate(self.calls)
+                 for place, b in enumerate(call.arrays) if b is not None and b.twice]
+        moves = [np.column_stack([np.argwhere(slots >= 0), slots[slots >= 0], np.zeros((slots >= 0).sum(), int)]),
+                 np.column_stack([streams, np.tile((-1, 0), (len(streams), 1))]), np.reshape(turns, (-1, 4))]
         shards = np.array([shard.encode() for shard in self.shards], np.int64).reshape(len(self.shards), 8)
         return np.ascontiguousarray(np.concatenate(moves), np.int32), shards, self.flows  # argwhere's arrays stand column by column
 

@@ -29,13 +29,13 @@ class Buffer:
     """Room for an array: in the arena, or at a fixed place (space, offset).
 
     shape holds BATCH for the batch's rows; kind: "real", "int" or "f64". For a row or step stream the offset is bytes per row or step.
-    apart: every thread has one in its own room.
+    apart: every thread has one in its own room; twice: two, which steps use in turns.
     """
 
-    __slots__ = ("shape", "kind", "place", "apart")
+    __slots__ = ("shape", "kind", "place", "apart", "twice")
 
     def __init__(self, shape, kind="real", place=None):
-        self.shape, self.kind, self.place, self.apart = tuple(shape), kind, place, False
+        self.shape, self.kind, self.place, self.apart, self.twice = tuple(shape), kind, place, False, False
 
     def key(self):
         """What tells whether two buffers are the same memory."""

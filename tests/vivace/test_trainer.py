@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as sk
 
 import vivace as vv
-from vivace import nn, optim
+from vivace import callbacks, nn, optim
 
 
 def blobs(rows=103, features=7, classes=3, seed=0, dtype=np.float32):
@@ -478,3 +478,20 @@ def test_the_plan_is_readable():
         trainer.plan  # noqa: B018
     trainer.fit(X, y, epochs=1, verbose=0)
     assert "linear_forward" in str(trainer.plan) and trainer.plan.memory()["total"] > 0
+
+
+@pytest.mark.parametrize("odd", [3, 4095, 4096, 4699])
+def test_a_rate_that_differs_in_one_step_is_seen(odd):
+    """What stays the same for a whole run is set once; a run of one step after the other sets everything each time."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((4700, 3)).astype(np.float32), rng.standard_normal((4700, 1)).astype(np.float32)
+    found = []
+    for factor, watchers in ((50.0, []), (50.0, [callbacks.LambdaCallback(on_batch_end=lambda *_: None)]), (1.0, [])):
+        vv.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 1))
+        optimizer = optim.SGD(model.parameters(), lr=1e-4)
+        scheduler = optim.lr_scheduler.LambdaLR(optimizer, lambda step, factor=factor: factor if step == odd else 1.0)
+        trainer = vv.Trainer(model, nn.MSELoss(), optimizer, seed=1, scheduler=scheduler, scheduler_interval="step", num_threads=1)
+        trainer.fit(X, y, epochs=1, batch_size=1, callbacks=watchers, verbose=0)
+        found.append(model[0].weight.numpy().tobytes())
+    assert found[0] == found[1] != found[2]
