@@ -28,6 +28,7 @@ cdef extern from "shards.h" nogil:
     void vv_post(const vv_apart*, Py_ssize_t, Py_ssize_t, Py_ssize_t)
     void vv_collect(const vv_apart*, Py_ssize_t, Py_ssize_t, Py_ssize_t)
     void vv_bring(const vv_apart*)
+    void vv_ask(const vv_apart*)
     void vv_take_back(const vv_apart*)
 
 cdef enum:
@@ -289,7 +290,7 @@ cdef void work(void* context, int thread) noexcept nogil:
 
 cdef void steps_of(Run* run, vv_args* args, int thread) noexcept nogil:
     """Its part of all steps, phase by phase, until the run ends."""
-    cdef Py_ssize_t step, steps, row, end_row, n, rows = -1, start, end, passed = 0, ready = -1, planned = run.last_step, left
+    cdef Py_ssize_t step, steps, row, end_row, n, rows = -1, start, end, passed = 0, ready = -1, planned = run.last_step, left, i
     cdef int phase, until_look = 1, look_every = 1
     cdef double looked = vv_now()
     cdef bint whole = run.shard_count > 0  # rooms hold values from phase to phase: the run ends between steps
@@ -322,6 +323,9 @@ cdef void steps_of(Run* run, vv_args* args, int thread) noexcept nogil:
                     left = end_row - row - n if row + n < end_row else run.rows
                     gather_ahead(run, args, step + 1, row + n, min(run.batch, left), thread)
                     ready = step + 1
+                    for i in range(run.shard_count):
+                        if run.shards[i].mail >= 0 and run.shards[i].rows >= 0 and run.shards[i].collect == 1:
+                            vv_ask(&run.apart[thread * run.shard_count + i])
                 vv_wait(run.places, run.threads, passed, run.patience)
                 if run.stop_at == passed:
                     return

@@ -63,6 +63,14 @@ static void vv_collect(const vv_apart *a, ptrdiff_t n, ptrdiff_t lo, ptrdiff_t h
     }
 }
 
+/* Ask for the parts of the others, all rows of them. */
+static void vv_ask(const vv_apart *a) {
+    for (int other = 0; other < a->threads; other++) {
+        const ptrdiff_t first = vv_begin(a, other) * a->is.rows, end = vv_begin(a, other + 1) * a->is.rows;
+        for (ptrdiff_t i = first; other != a->thread && i < end; i += 64) __builtin_prefetch(a->mail + i);
+    }
+}
+
 /* Bring what outlives the run into the room: all of it where others' parts are needed, else this thread's part; and take that back. */
 static void vv_bring(const vv_apart *a) {
     const ptrdiff_t first = a->mail ? 0 : vv_begin(a, a->thread), end = a->mail ? vv_across(a) : vv_begin(a, a->thread + 1);
