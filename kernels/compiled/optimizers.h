@@ -134,7 +134,7 @@ INLINE F(adam_step) F(adam_step_of)(const vv_args *a, double shrink, double deca
 INLINE VEC F(minus_quotient)(VEC a, VEC b) {
     if (sizeof(REAL) == 8) return -(a / b);
     const VEC one = F(all)(1);
-    VEC y = (VEC)((int32_t)0xfef31000 - (F(int))b);
+    VEC y = (VEC)(0xfef31000u - (F(bits))b);
     VEC e = F(fma)(b, y, one);
     y = F(fma)(y, e, y);
     e = F(fma)(b, y, one);

@@ -31,6 +31,7 @@ typedef float vec_f32 __attribute__((vector_size(VV_BYTES)));
 typedef double vec_f64 __attribute__((vector_size(VV_BYTES)));
 typedef int32_t int_f32 __attribute__((vector_size(VV_BYTES)));
 typedef int64_t int_f64 __attribute__((vector_size(VV_BYTES)));
+typedef uint32_t bits_f32 __attribute__((vector_size(VV_BYTES)));
 typedef uint64_t bits_f64 __attribute__((vector_size(VV_BYTES)));
 typedef float half_f32 __attribute__((vector_size(VV_BYTES / 2)));
 #define W_f32 (VV_BYTES / 4)
