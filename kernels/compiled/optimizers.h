@@ -128,9 +128,10 @@ INLINE F(adam_step) F(adam_step_of)(const vv_args *a, double shrink, double deca
                           (REAL)(a->s[0] / a->s[5]), (REAL)(1 / sqrt(a->s[6])), a->buf[1], a->buf[2], a->buf[3], a->buf[4], t,
                           shrink == 1 && !a->buf[4] && !(t.clip > 0) && !t.maximize && t.decay == 0 && t.l1 == 0};
 }
-/* -a / b for b > 0, to two units in the last place. One unit of a core takes square roots and quotients, and an update waits for both: a
-   quotient by multiply-adds is made meanwhile (4,096 parameters: 1.5 us and 0.96). -1/b begins as the number whose bits are a constant less
-   those of b, 5% off; one step of Newton's leaves 0.26%, one of Halley's 2e-8. In float64, where more steps are needed, it does not pay. */
+/* -a / b for b between 2^-120 and 2^120, to two units in the last place; b is 1e-19 at least, or Adam's eps. One unit of a core takes square
+   roots and quotients, and an update waits for both: a quotient by multiply-adds is made meanwhile (4,096 parameters: 1.5 us and 0.96).
+   -1/b begins as the number whose bits are a constant less those of b, 5% off; one step of Newton's leaves 0.26%, one of Halley's 2e-8. In
+   float64, where more steps are needed, it does not pay. */
 INLINE VEC F(minus_quotient)(VEC a, VEC b) {
     if (sizeof(REAL) == 8) return -(a / b);
     const VEC one = F(all)(1);

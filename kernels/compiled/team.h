@@ -30,10 +30,11 @@ static inline int vv_patience(int threads) {
     return 2000;
 }
 
-/* Arrive at the barrier for the `turn`-th time, and wait there for all others. Each thread writes a line of its own and reads the others': one crossing, 50 ns
-   between two cores where a shared counter took 200. Spin, then yield, then sleep: late, because a sleep of 50 us takes 130, and threads
-   that wait for a millisecond are common where the machine is shared. Yields from 200 to 5000: 784-512-256-10 1600 us a step to 1510,
-   64-128-10 20.3 to 18.6, and no more while another process computes on one of the cores, where 100,000 tries took 2.5 times as long. */
+/* Arrive at the barrier for the `turn`-th time, and wait there for all others. Each thread writes a line of its own and reads the others':
+   one crossing, 50 ns between two cores where a shared counter took 200. Spin, then yield, then sleep: late, because a sleep of 50 us takes
+   130, and threads that wait for a millisecond are common where the machine is shared. Yields from 200 to 5000: 784-512-256-10 1600 us a
+   step to 1510, 64-128-10 20.3 to 18.6, and no more while another process computes on one of the cores, where 100,000 tries took 2.5 times
+   as long. */
 enum { VV_YIELDS = 5000 };
 static inline void vv_arrive(vv_place *places, int thread, int64_t turn) {
     atomic_store_explicit(&places[thread].turn, turn, memory_order_release);
