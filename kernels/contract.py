@@ -26,6 +26,13 @@ TILE_COLUMNS = 1024
 CHUNK = 128
 """Rows per chunk of every reduction across rows; chunks are combined by a binary tree. A constant of the format."""
 
+
+def chunk_rows(rows):
+    """Rows per chunk of a weight's gradient over a batch of `rows`: CHUNK, or so few that half of 64 or 128 rows make a chunk, so that two
+    threads take one each."""
+    return CHUNK // 4 if rows <= CHUNK // 2 else CHUNK // 2 if rows <= CHUNK else CHUNK
+
+
 _REAL = (np.dtype(np.float32), np.dtype(np.float64))
 _TOKEN = re.compile(r"(?P<name>\w+)(:(?P<type>\w+))?\((?P<dims>[^)]*)\)(?P<marks>[?~!]*)")
 

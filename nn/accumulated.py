@@ -16,7 +16,7 @@ class UpdatePlan(Plan):
         self.graph, self.store, self.book, self.rows, self.seed = gradients.graph, gradients.store, gradients.book, 1, gradients.seed
         self.dtype, self.whole, self.clip_value, self.averages = gradients.dtype, norms or clip_norm is not None, clip_value, averages
         self.norms, clip_norm = norms, LARGEST if norms and clip_norm is None else clip_norm
-        self._buffers = gradients._buffers
+        self._buffers, self.alone = gradients._buffers, False
         self._packs, self.trained = {}, [p for p in gradients.trained if p in optimizer.steps]
         recorder = Recorder(self.dtype)
         self._update(recorder, {p: (None, True) for p in self.trained}, optimizer, False, clip_norm)

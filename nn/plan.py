@@ -8,13 +8,16 @@ from ..kernels import record as R
 from . import buffer
 from .backward import backpropagate
 from .recorder import BATCH, MATMULS, Buffer, Recorder, Slot
+from .replicas import BLOCKS, FEW_WEIGHTS, MANY_WEIGHTS, find_replicas
 from .schedule import (
     assign_phases,
     conflict,
+    cores,
     drop_unread,
     fuse_activations,
     gather_ahead,
     goes_by_rows,
+    in_halves,
     place_buffers,
     room_of,
     row_blocks,
@@ -39,6 +42,10 @@ SHARE = 3e5
 """Work for each thread that takes part in a step: less of it costs more in barriers, and in lines that go from core to core, than
 another thread brings. 32-64-10 at batch 32 (work 500,000): 6.8 us on one thread, 8.7 on two; 64-64-10 (820,000): 10.0 and 9.9;
 4-16-3 at batch 16: 1.2, 2.4, and 20 on eight."""
+
+SHARE_OF_REPLICAS = 1.5e5
+"""The same where threads share rows with weights of their own. Batch 64, one thread and two: 8-24-24-2 5.5 and 4.7 us, 4-16-16-3 3.4 and
+3.9."""
 
 PIECE, PIECES = 1 << 12, 32
 """Elements of a piece of a weight whose squares are summed, and pieces at most: threads share them as they do its outputs."""
@@ -75,12 +82,13 @@ class Plan:
     row and gradients that are rows of the identity, a row of the Jacobian. norms: write the norm of every step's
     gradient, before clipping, to the space NORMS. penalized: parameters whose sum of squares is written to the stream SQUARES before
     each step. mixup: the label smoothing of mixed classes, or None: batches are not mixed. keep: the values of the forward stay in the
-    arena to the end of the step, for `values`.
+    arena to the end of the step, for `values`. alone: one thread will run it.
     """
 
     def __init__(self, graph, store, book, rows, data, loss=None, optimizer=None, seed=0, emit=True, fused=True,
                  clip_norm=None, gradients=(), total=False, clip_value=0.0, averages=False, norms=False, penalized=(), mixup=None,
-                 keep=False):
+                 keep=False, alone=False):
+        self.alone = alone
         self.graph, self.store, self.book, self.rows, self.seed = graph, store, book, int(rows), seed
         if norms and clip_norm is None:
             clip_norm = LARGEST
@@ -117,29 +125,44 @@ class Plan:
     def _finish(self, calls, keep=False):
         if self.reads_packed:
             self._use_packed(calls)
-        shards = []
+        self.shards, self.replicas = [], None
         if self.trained:
-            compiled = hasattr(self.book, "ENGINE_SIZES")
-            if compiled and not keep:
-                blocks = row_blocks(self.rows, self._row_block(calls))
-                shards = find_shards(calls, self.rows, self.dtype.itemsize, lambda call: goes_by_rows(call, self.rows, blocks))
-            share_columns(calls, self.rows, self.dtype.itemsize)
-            if compiled:
-                calls = share_rows(calls, self.rows, self._row_block(calls))
-        if shards:
-            gather_ahead(calls, self.rows, self.dtype.itemsize)
+            calls = self._share(calls, keep)
         self.calls = assign_phases(calls, self.rows)
         kept = {id(self._buffers[node.out.index]) for node in self.graph.nodes} if keep else ()
-        self.shards, self.flows = shards, bool(shards) and flows(self.calls, shards, conflict)
+        self.flows = bool(self.shards) and flows(self.calls, self.shards, conflict)
         self.arena_bytes, self.private_bytes = place_buffers(self.calls, self.rows, self.dtype.itemsize, kept,
-                                                             [shard.mail for shard in shards if shard.mail is not None], self.flows)
+                                                             [shard.mail for shard in self.shards if shard.mail is not None], self.flows,
+                                                             self.replicas.bytes if self.replicas else 0)
         self.arena = aligned(self.arena_bytes, np.uint8)
         self.columns = self._columns()
         self.records = self._encode()
         self._engine = self._for_engine()
-        self.row_block, self._fixed = self._row_block(self.calls), self._work(0)
+        self.row_block, self._fixed = 1 << 40 if self.replicas else self._row_block(self.calls), self._work(0)
         self._row = self._work(1) - self._fixed
         self._workspace, self._rooms = {}, {}
+
+    def _share(self, calls, keep):
+        """The calls as threads share them: rows with weights of their own, where few bytes of weights would have to move; else the units
+        of a hidden layer; else what suits each call."""
+        compiled, size = hasattr(self.book, "ENGINE_SIZES"), self.dtype.itemsize
+        if compiled and not keep:
+            halves = not self.alone and in_halves(self.rows)
+            if halves:
+                calls, self.replicas = find_replicas(calls, self.dtype, FEW_WEIGHTS)
+            if self.replicas is None:
+                blocks = row_blocks(self.rows, self._row_block(calls))
+                self.shards = find_shards(calls, self.rows, size, lambda call: goes_by_rows(call, self.rows, blocks))
+                if halves and not self.shards and cores() == BLOCKS:
+                    calls, self.replicas = find_replicas(calls, self.dtype, MANY_WEIGHTS)
+            if self.replicas is not None:
+                return calls
+        share_columns(calls, self.rows, size)
+        if compiled:
+            calls = share_rows(calls, self.rows, self._row_block(calls))
+        if self.shards:
+            gather_ahead(calls, self.rows, size)
+        return calls
 
     # --- what is written down
 
@@ -349,8 +372,10 @@ class Plan:
                  for place, b in enumerate(call.arrays) if b is not None and b.twice]
         moves = [np.column_stack([np.argwhere(slots >= 0), slots[slots >= 0], np.zeros((slots >= 0).sum(), int)]),
                  np.column_stack([streams, np.tile((-1, 0), (len(streams), 1))]), np.reshape(turns, (-1, 4))]
-        shards = np.array([shard.encode() for shard in self.shards], np.int64).reshape(len(self.shards), 8)
-        return np.ascontiguousarray(np.concatenate(moves), np.int32), shards, self.flows  # argwhere's arrays stand column by column
+        shards = np.array([shard.encode(self.shards, self.rows) for shard in self.shards], np.int64).reshape(len(self.shards), 9)
+        replicas = np.array(self.replicas.encode() if self.replicas else (), np.int64)
+        moves = np.ascontiguousarray(np.concatenate(moves), np.int32)  # argwhere's arrays stand column by column
+        return moves, shards, self.flows, replicas
 
     def _fields(self, call, places):
         """The record of a call, by field; places: call -> its number."""
@@ -390,7 +415,7 @@ class Plan:
 
     def worth(self, rows):
         """How many threads a step of `rows` rows has a SHARE of work for."""
-        return max(1, int((self._fixed + self._row * rows) / SHARE))
+        return max(1, int((self._fixed + self._row * rows) / (SHARE_OF_REPLICAS if self.replicas else SHARE)))
 
     def working(self, threads, rows):
         """How many of a team of `threads` take part in steps of `rows` rows; bits do not depend on it."""
@@ -438,6 +463,7 @@ class Plan:
     def launch(self, full, table, rows, batch, start, last_step, threads, seconds):
         """run() on spaces that full() gave. A team of `threads` is started; those for which there is no SHARE of the work leave at once."""
         team, threads = threads, self.working(threads, min(rows, batch))
+        threads = min(threads, BLOCKS) if self.replicas else threads
         full[R.PRIVATE], self._ran = self._private(threads), threads
         workspace = self._workspace
         if hasattr(self.book, "ENGINE_SIZES"):

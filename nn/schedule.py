@@ -3,9 +3,10 @@ import os
 
 from ..kernels import ACTIVATIONS
 from ..kernels import record as R
-from ..kernels.contract import CHUNK
+from ..kernels.contract import CHUNK, chunk_rows
 from .graph import BATCH
 from .recorder import Buffer, Call
+from .store import PAGE
 
 LIMIT = 2e9
 """Operations that a phase may hold: a plan returns between phases, and has to at least every 100 ms."""
@@ -114,6 +115,10 @@ BLOCKS = 4
 depends on it."""
 
 
+UNEVEN = 1.15
+"""Times its even share of the rows that a core may have."""
+
+
 def cores():
     """Cores of this process's affinity mask."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -126,7 +131,13 @@ def row_blocks(rows, most):
         size *= 2
     blocks = -(-chunks // size)
     share = min(-(-blocks // n) * size * CHUNK, rows)
-    return blocks if blocks > 1 and share <= 1.15 * rows / n else 0
+    return blocks if blocks > 1 and share <= UNEVEN * rows / n else 0
+
+
+def in_halves(rows):
+    """Whether the rows are two chunks of about the same size, one for each of two threads."""
+    chunk = chunk_rows(rows)
+    return chunk < rows <= 2 * chunk and chunk <= UNEVEN * rows / 2 and cores() > 1
 
 
 def goes_by_rows(gradient, rows, blocks):
@@ -228,12 +239,13 @@ def gather_ahead(calls, rows, itemsize):
             b.twice = True
 
 
-def place_buffers(calls, rows, itemsize, kept=(), mails=(), flows=False):
+def place_buffers(calls, rows, itemsize, kept=(), mails=(), flows=False, room=0):
     """Give every buffer without a place its offset; returns the bytes of the arena and of a thread's own room.
 
     Lives are counted in whole phases: within a phase threads run apart, so a buffer's room is free only in the next one. Buffers
     whose id is among `kept` live to the end of the step, `mails` from its beginning to its end. flows: a step may begin while other
-    threads end the one before, so that what its first phase writes has no room with what the last one reads.
+    threads end the one before, so that what its first phase writes has no room with what the last one reads. room: bytes of a
+    thread's own that are taken.
     """
     end = max((call.phase for call in calls), default=0)
     lives, mine = {id(b): (0, end, b) for b in mails}, {}
@@ -245,12 +257,12 @@ def place_buffers(calls, rows, itemsize, kept=(), mails=(), flows=False):
                 first, last, _ = lives.get(id(b), (call.phase, call.phase, b))
                 first = min(first, call.phase)
                 lives[id(b)] = (first, end if id(b) in kept or flows and first == 0 else max(last, call.phase), b)
-    taken, sizes = [], {R.ARENA: 0, R.PRIVATE: 0}
+    taken, sizes = [], {R.ARENA: 0, R.PRIVATE: room}
     for first, last, b in sorted(lives.values(), key=lambda life: (life[0], -life[2].elements(rows))):
-        length = room_of(b, rows, itemsize)
+        length = room_of(b, rows, itemsize) * (2 if b.twice else 1)
         if id(b) in mine:
             b.place = (R.PRIVATE, sizes[R.PRIVATE])
-            sizes[R.PRIVATE] += 2 * length if b.twice else length
+            sizes[R.PRIVATE] += length
             continue
         offset = 0
         for start, stop, f, l in sorted(taken):
@@ -259,4 +271,4 @@ def place_buffers(calls, rows, itemsize, kept=(), mails=(), flows=False):
         taken.append((offset, offset + length, first, last))
         b.place = (R.ARENA, offset)
         sizes[R.ARENA] = max(sizes[R.ARENA], offset + length)
-    return sizes[R.ARENA], sizes[R.PRIVATE]
+    return sizes[R.ARENA], -(-sizes[R.PRIVATE] // PAGE) * PAGE if room else sizes[R.PRIVATE]

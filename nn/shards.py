@@ -14,6 +14,10 @@ UNITS = 64
 """Hidden units from which they are worth sharing out."""
 
 
+TILE_ROWS = 16
+"""Units that stay with one thread (kernels.h; a test compares them)."""
+
+
 class Shard:
     """An array of which every thread has a copy in its own room, and in it a part that is its own: compiled/shards.h.
 
@@ -25,12 +29,25 @@ class Shard:
         self.room, self.count, self.unit, self.master, self.writers, self.readers = room, count, unit, master, writers, readers
         self.room.apart = True
         self.mail = Buffer(room.shape) if readers else None
+        self.through = None  # the Shard whose mail brings this one's, where two threads take part
+        if self.mail is not None and master is None:
+            self.mail.twice = True
 
-    def encode(self):
-        """Its row of the engine's table."""
+    def encode(self, shards, rows):
+        """Its row of the engine's table, for batches of up to `rows` rows."""
         places = [-1 if b is None else R.reference_to(*b.place) for b in (self.room, self.mail, self.master)]
-        rows = -1 if self.master is None else self.room.elements(1) // (self.count * self.unit)
-        return [*places, rows, self.count, self.unit, *self.phases()]
+        through = shards.index(self.through) if self.through is not None and self._fits(rows) else -1
+        return [*places, -rows if self.master is None else self._lines(), self.count, self.unit, *self.phases(), through]
+
+    def _lines(self):
+        """Rows of the array."""
+        return self.room.elements(1) // (self.count * self.unit)
+
+    def _fits(self, rows):
+        """Whether what two threads lay down fits into the rows that each takes from the other's mail."""
+        half = (-(-self.count // TILE_ROWS) // 2) * TILE_ROWS
+        parts = half, self.count - half
+        return all(self._lines() * parts[t] * self.unit <= (rows - rows * t // 2) * parts[1 - t] * self.through.unit for t in (0, 1))
 
     def phases(self):
         """After which phase a part is laid down for others, and before which they take it."""
@@ -56,6 +73,7 @@ class Hidden:
             for master in dict.fromkeys(update.writes()):
                 readers = [second] if master is weight and call is sent else ()
                 shard = Shard(Buffer(shape), units, unit, master, [call], readers)
+                shard.through = found[0] if readers else None
                 for user in [update, *users]:
                     user.arrays = [shard.room if b is not None and b.key() == master.key() else b for b in user.arrays]
                 found.append(shard)

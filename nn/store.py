@@ -5,6 +5,9 @@ import numpy as np
 
 ALIGNMENT = 64
 
+PAGE = 4096
+"""Bytes within which a core reads ahead of what it is asked for."""
+
 moves = [0]
 """Parameters that came to live elsewhere so far: what was found out about places holds while this stands still."""
 
@@ -23,10 +26,12 @@ def write_time():
 
 
 def aligned(size, dtype):
-    """Zeros (size,) that begin on a cache line."""
+    """Zeros (size,) that begin on a cache line, on a page where they fill one: several vectors gone through side by side then never meet in
+    the lower bits of an address, by which a core tells whether to wait for what it has just written."""
     dtype = np.dtype(dtype)
-    raw = np.zeros(size * dtype.itemsize + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
+    edge = PAGE if size * dtype.itemsize >= PAGE else ALIGNMENT
+    raw = np.zeros(size * dtype.itemsize + edge, np.uint8)
+    start = -raw.ctypes.data % edge
     return raw[start:start + size * dtype.itemsize].view(dtype)
 
 

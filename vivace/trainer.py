@@ -171,7 +171,7 @@ class Trainer:
         graph, text = self._traced(widths, True)
         key = ("train", text, batch, data.key(), emits, self.optimizer.signature(), str(self.loss.config()), self.seed,
                self.clip_grad_norm, self.clip_grad_value, self.ema_decay is None, accumulate, norms, bool(self.penalty), self.mixup,
-               watched)
+               watched, self.num_threads == 1)
         mixes = self._mixes(data)
 
         def make():
@@ -180,7 +180,8 @@ class Trainer:
             last = dict(clip_norm=self.clip_grad_norm, clip_value=float(self.clip_grad_value or 0), averages=self.ema_decay is not None)
             if accumulate == 1:
                 plan = Plan(graph, store, self.book, batch, data, loss, self.optimizer, self.seed, emits, norms=norms, fused=not watched,
-                            penalized=self.penalty.params if self.penalty else (), mixup=mixes, keep=watched, **last)
+                            penalized=self.penalty.params if self.penalty else (), mixup=mixes, keep=watched,
+                            alone=self.num_threads == 1, **last)
             elif self.optimizer.layers:
                 raise ValueError("accumulate and a schedule of a layer's number cannot be combined: a step has several batches")
             else:

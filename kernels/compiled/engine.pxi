@@ -16,20 +16,39 @@ cdef extern from "team.h" nogil:
 
 cdef extern from "shards.h" nogil:
     ctypedef struct vv_shard:
-        int64_t room, mail, master, rows, count, unit, post, collect
+        int64_t room, mail, master, rows, count, unit, post, collect, through
+    ctypedef struct vv_apart
     ctypedef struct vv_apart:
         vv_shard is_ "is"
         char *room
         char *mail
         char *master
+        const vv_apart *carrier
         Py_ssize_t size
         int thread, threads
     Py_ssize_t vv_share(Py_ssize_t, int, int, Py_ssize_t)
-    void vv_post(const vv_apart*, Py_ssize_t, Py_ssize_t, Py_ssize_t)
-    void vv_collect(const vv_apart*, Py_ssize_t, Py_ssize_t, Py_ssize_t)
+    void vv_post(const vv_apart*, int64_t, Py_ssize_t, Py_ssize_t, Py_ssize_t)
+    void vv_collect(const vv_apart*, int64_t, Py_ssize_t, Py_ssize_t)
     void vv_bring(const vv_apart*)
-    void vv_ask(const vv_apart*)
+    void vv_ask(const vv_apart*, int64_t)
     void vv_take_back(const vv_apart*)
+
+cdef extern from "replicas.h" nogil:
+    enum:
+        VV_REPLICAS
+        VV_PAGE
+    ctypedef struct vv_replicas:
+        int64_t weights, sums, master, count, phase, ready
+    ctypedef struct vv_replica:
+        char *weights
+        char *sums
+        char *master
+        char *theirs
+        Py_ssize_t count, own, end, size
+    void vv_update_own(const vv_replica*, vv_args*, Py_ssize_t, Py_ssize_t, Py_ssize_t, int)
+    void vv_take_weights(const vv_replica*)
+    void vv_bring_weights(const vv_replica*)
+    void vv_return_weights(const vv_replica*)
 
 cdef enum:
     RUNNING
@@ -68,6 +87,7 @@ cdef struct Run:
     Py_ssize_t shard_count
     vv_apart* apart        # threads x shard_count
     bint flows             # a step begins without a barrier before it
+    const vv_replicas* replicas  # or NULL
     Py_ssize_t ahead       # first records, which make the next step's rows ready while a thread waits for the others; or 0
     double deadline
     vv_place* places       # of the threads at the barrier
@@ -97,6 +117,8 @@ cdef inline int64_t home(const Run* run, int64_t ref) noexcept nogil:
     for i in range(run.shard_count if run.threads == 1 and ref >= 0 else 0):
         if run.shards[i].room == ref and run.shards[i].master >= 0:
             return run.shards[i].master
+    if run.replicas != NULL and run.threads == 1 and run.replicas.weights <= ref < run.replicas.sums:
+        return ref - run.replicas.weights + run.replicas.master
     return ref
 
 
@@ -123,6 +145,30 @@ cdef void resolve(const Run* run, vv_args* args, int thread) noexcept nogil:
         shard.room = <char*>address(run, shard.is_.room, 0, 0, thread)
         shard.mail = <char*>address(run, shard.is_.mail, 0, 0, thread)
         shard.master = <char*>address(run, shard.is_.master, 0, 0, thread)
+        shard.carrier = &run.apart[thread * run.shard_count + shard.is_.through] if shard.is_.through >= 0 and run.threads == 2 else NULL
+
+
+cdef vv_replica replica_of(const Run* run, int thread) noexcept nogil:
+    cdef vv_replica r
+    cdef Py_ssize_t grain
+    r.count, r.size = run.replicas.count, 8 if run.records[0].real else 4
+    grain = VV_PAGE // r.size
+    r.weights = <char*>address(run, run.replicas.weights, 0, 0, thread)
+    r.sums = <char*>address(run, run.replicas.sums, 0, 0, thread)
+    r.theirs = <char*>address(run, run.replicas.sums, 0, 0, run.threads - 1 - thread)
+    r.master = <char*>address(run, run.replicas.master, 0, 0, thread)
+    r.own, r.end = vv_share(r.count, thread, run.threads, grain), vv_share(r.count, thread + 1, run.threads, grain)
+    return r
+
+
+cdef void update_own(const Run* run, vv_args* a, Py_ssize_t count, int thread, int used) noexcept nogil:
+    """The update `a` of `count` weights: of those that `thread` owns, from sums over the rows, of which `used` threads had some."""
+    cdef vv_replica replica = replica_of(run, thread)
+    cdef Py_ssize_t first = a.dim[1], lo = max(replica.own - first, 0), hi = min(replica.end - first, count)
+    if run.threads == 1:
+        a.run(a, 0, count)
+    elif lo < hi:
+        vv_update_own(&replica, a, first, lo, hi, used)
 
 
 cdef enum:
@@ -178,6 +224,13 @@ cdef void gather_ahead(const Run* run, vv_args* args, Py_ssize_t step, Py_ssize_
         args[r].run(&args[r], 0, n)
 
 
+cdef void make_ready(const Run* run, vv_args* args, Py_ssize_t n, int thread) noexcept nogil:
+    """Make a thread's own of the step's n rows ready: it needs nothing of the others for it."""
+    cdef Py_ssize_t r, grain = vv_block_rows(n, run.blocks)
+    for r in range(run.replicas.ready):
+        args[r].run(&args[r], vv_share(n, thread, run.threads, grain), vv_share(n, thread + 1, run.threads, grain))
+
+
 cdef void set_rows(const Run* run, vv_args* args, Py_ssize_t n) noexcept nogil:
     """Every call over the rows of a batch goes over n."""
     cdef Py_ssize_t r
@@ -207,22 +260,29 @@ cdef bint batch_loss(vv_args* a, int thread) noexcept nogil:
     return isfinite(s[0])
 
 
-cdef bint phase_of(Run* run, vv_args* args, Py_ssize_t start, Py_ssize_t end, Py_ssize_t n, int thread, bint fresh, bint ready) noexcept nogil:
+cdef bint phase_of(Run* run, vv_args* args, Py_ssize_t start, Py_ssize_t end, Py_ssize_t n, int thread, Py_ssize_t step, bint ready) noexcept nogil:
     """One thread's part of the records start..end, a phase: first those that each thread does alone (not where they are `ready`), then
-    those over rows, block of rows after block, then the others. fresh: the step is the run's first. False when the loss is not finite."""
+    those over rows, block of rows after block, then the others. False when the loss is not finite."""
     cdef Py_ssize_t grain = vv_block_rows(n, run.blocks) if run.blocks > 0 else 8, together = max(run.row_block // grain * grain, grain)
     cdef Py_ssize_t lo = vv_share(n, thread, run.threads, grain), hi = vv_share(n, thread + 1, run.threads, grain)
     cdef Py_ssize_t block, r, first = start, last, units, phase = run.records[start].phase
     cdef const vv_record* rec
     cdef const vv_apart* apart = run.apart + thread * run.shard_count
     cdef Py_ssize_t exchanged = run.shard_count if run.threads > 1 else 0
+    cdef vv_replica replica
+    cdef bint replicas = run.replicas != NULL and run.threads > 1
+    if replicas and phase == 0 and step > run.first_step:
+        replica = replica_of(run, thread)
+        vv_take_weights(&replica)
     for r in range(exchanged):
-        if apart[r].mail != NULL and apart[r].is_.collect == phase and (apart[r].is_.post < phase or not fresh):
-            vv_collect(&apart[r], n, lo, hi)
+        if apart[r].mail != NULL and apart[r].is_.collect == phase and (apart[r].is_.post < phase or step > run.first_step):
+            vv_collect(&apart[r], step, lo, hi)
     while first < end and run.records[first].cut == VV_EACH:
         if not ready:
             args[first].run(&args[first], 0, n)
         first += 1
+    if ready and replicas and start == 0:
+        first = run.replicas.ready
     last = first
     while last < end and run.records[last].over == VV_ROWS and run.records[last].cut == VV_UNITS:
         last += 1
@@ -245,6 +305,8 @@ cdef bint phase_of(Run* run, vv_args* args, Py_ssize_t start, Py_ssize_t end, Py
         elif rec.cut == VV_PART:
             if cut_columns(&args[r], run.forward, thread, run.threads):
                 args[r].run(&args[r], 0, units)
+        elif rec.over == VV_FLAT and run.replicas != NULL:  # of the weights of all, those from dim[1] on
+            update_own(run, &args[r], units, thread, <int>min((n + grain - 1) // grain, run.threads))
         elif rec.over == VV_FLAT:
             args[r].run(&args[r], vv_share(units, thread, run.threads, 64), vv_share(units, thread + 1, run.threads, 64))
         else:
@@ -252,7 +314,7 @@ cdef bint phase_of(Run* run, vv_args* args, Py_ssize_t start, Py_ssize_t end, Py
             args[r].run(&args[r], vv_share(units, thread, run.threads, grain), vv_share(units, thread + 1, run.threads, grain))
     for r in range(exchanged):
         if apart[r].is_.post == phase and apart[r].mail != NULL:
-            vv_post(&apart[r], n, lo, hi)
+            vv_post(&apart[r], step, n, lo, hi)
     return True
 
 
@@ -278,14 +340,21 @@ cdef void work(void* context, int thread) noexcept nogil:
     cdef Run* run = <Run*>context
     cdef vv_apart* apart = run.apart + thread * run.shard_count
     cdef Py_ssize_t i, apart_count = run.shard_count if run.threads > 1 else 0
+    cdef bint replicas = run.replicas != NULL and run.threads > 1
+    cdef vv_replica replica
     if thread >= run.threads:
         return
     resolve(run, run.args + thread * run.count, thread)
     for i in range(apart_count):
         vv_bring(&apart[i])
+    if replicas:
+        replica = replica_of(run, thread)
+        vv_bring_weights(&replica)
     steps_of(run, run.args + thread * run.count, thread)
     for i in range(apart_count):
         vv_take_back(&apart[i])
+    if replicas:
+        vv_return_weights(&replica)
 
 
 cdef void steps_of(Run* run, vv_args* args, int thread) noexcept nogil:
@@ -293,7 +362,7 @@ cdef void steps_of(Run* run, vv_args* args, int thread) noexcept nogil:
     cdef Py_ssize_t step, steps, row, end_row, n, rows = -1, start, end, passed = 0, ready = -1, planned = run.last_step, left, i
     cdef int phase, until_look = 1, look_every = 1
     cdef double looked = vv_now()
-    cdef bint whole = run.shard_count > 0  # rooms hold values from phase to phase: the run ends between steps
+    cdef bint whole = run.shard_count > 0 or run.replicas != NULL  # rooms hold values from phase to phase: the run ends between steps
     step, phase = run.first_step, <int>run.first_phase
     steps = (run.rows + run.batch - 1) // run.batch
     row, end_row = step // steps * run.rows + step % steps * run.batch, (step // steps + 1) * run.rows
@@ -325,14 +394,17 @@ cdef void steps_of(Run* run, vv_args* args, int thread) noexcept nogil:
                     ready = step + 1
                     for i in range(run.shard_count):
                         if run.shards[i].mail >= 0 and run.shards[i].rows >= 0 and run.shards[i].collect == 1:
-                            vv_ask(&run.apart[thread * run.shard_count + i])
+                            vv_ask(&run.apart[thread * run.shard_count + i], step)
+                if phase == 0 and run.replicas != NULL and run.threads > 1:
+                    make_ready(run, args, n, thread)
+                    ready = step
                 vv_wait(run.places, run.threads, passed, run.patience)
                 if run.stop_at == passed:
                     return
             end = start
             while end < run.count and run.records[end].phase == phase:
                 end += 1
-            if not phase_of(run, args, start, end, n, thread, step == run.first_step, ready == step):
+            if not phase_of(run, args, start, end, n, thread, step, ready == step):
                 if thread == 0:
                     run.status = NOT_FINITE
                     run.step, run.phase = step, phase
@@ -351,7 +423,7 @@ cdef void steps_of(Run* run, vv_args* args, int thread) noexcept nogil:
 
 
 ENGINE_SIZES = {"args": sizeof(vv_args), "place": sizeof(vv_place), "record": sizeof(vv_record), "apart": sizeof(vv_apart),
-                "move": sizeof(Move), "shard": sizeof(vv_shard), "grain": TILE_ROWS}
+                "move": sizeof(Move), "shard": sizeof(vv_shard), "replicas": sizeof(vv_replicas), "grain": TILE_ROWS, "page": VV_PAGE}
 
 
 def record_layout():
@@ -370,7 +442,7 @@ cdef int LOSS = OPS["mean_loss"], PACK = OPS["linear_pack"], PARTS = OPS["weight
 
 
 def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ssize_t rows, Py_ssize_t batch, Py_ssize_t row_block,
-             start, Py_ssize_t last_step, int threads, int team, double seconds, cnp.ndarray moves, cnp.ndarray shards, bint flows):
+             start, Py_ssize_t last_step, int threads, int team, double seconds, cnp.ndarray moves, cnp.ndarray shards, bint flows, cnp.ndarray replicas):
     """Run steps start..last_step: (step, phase, status); status "finished", "time" or "not finite". After ceil(rows / batch) of them a
     new epoch begins, whose rows and results follow those of the one before.
 
@@ -404,12 +476,13 @@ def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ss
         run.steady = steady_columns(run.table, run.columns, start[0], run.steady_end)
     run.rows, run.batch, run.row_block = rows, batch, row_block
     run.first_step, run.first_phase, run.last_step = start[0], start[1], last_step
+    run.replicas = <const vv_replicas*>cnp.PyArray_DATA(replicas) if replicas.shape[0] else NULL
     run.phases = 1 + run.records[run.count - 1].phase
     run.loss_op, run.pack_op, run.threads = LOSS, PACK, threads
     run.patience = vv_patience(threads)
     for i in range(run.count):
         if run.records[i].op == PARTS:
-            run.blocks = run.records[i].dim[3]
+            run.blocks = VV_REPLICAS if run.replicas != NULL else run.records[i].dim[3]
     run.forward = ENTRIES[FORWARD]
     for i in range(run.move_count if threads > 1 else 0):
         if run.moves[i].column == IN_TURNS:

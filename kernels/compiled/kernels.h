@@ -10,6 +10,7 @@
 #include "team.h"
 #include "vmath.h"
 
+enum { AHEAD = 1024 }; /* bytes after what is read of another core's, that are asked for meanwhile */
 enum { CHUNK = 128, TILE_ROWS = 16, TILE_COLUMNS = 1024 }; /* contract.py has the same; a test compares them */
 
 /* Whether this is one of Intel's cores: of those with AVX-512 they have the larger second-level cache, and what lies behind it is farther
@@ -22,11 +23,15 @@ static inline int vv_intel(void) {
 #endif
 }
 
+/* Rows of a chunk of a weight's gradient over `rows` of them: contract.chunk_rows. */
+static inline ptrdiff_t vv_chunk_rows(ptrdiff_t rows) { return rows <= CHUNK / 2 ? CHUNK / 4 : rows <= CHUNK ? CHUNK / 2 : CHUNK; }
+
 /* Rows of a block where at most `blocks` hold all: a power of two of chunks, so that a block's sum is a part of the tree over all of them. */
 static inline ptrdiff_t vv_block_rows(ptrdiff_t rows, ptrdiff_t blocks) {
+    const ptrdiff_t chunk = vv_chunk_rows(rows);
     ptrdiff_t size = 1;
-    while (size * blocks < (rows + CHUNK - 1) / CHUNK) size *= 2;
-    return size * CHUNK;
+    while (size * blocks < (rows + chunk - 1) / chunk) size *= 2;
+    return size * chunk;
 }
 
 static void adam_update_entry(vv_args *, ptrdiff_t, ptrdiff_t), adamw_update_entry(vv_args *, ptrdiff_t, ptrdiff_t);

@@ -168,6 +168,16 @@ static void F(adam)(const F(adam_step) s, const REAL *g, ptrdiff_t first, ptrdif
             for (ptrdiff_t i = 0; i < n; i += W) F(adam_at)(&s, 0, LOAD(g, i, n), first + i, first + n);
     }
 }
+/* Elements lo..hi, with the sum of the gradients g and `other`; there the new weights are left. */
+static void F(adam_pair)(const F(adam_step) s, const REAL *g, REAL *other, ptrdiff_t lo, ptrdiff_t hi) {
+    for (ptrdiff_t i = lo; i < hi; i += W) {
+        const VEC d = LOAD(g, i, hi) + LOAD(other, i, hi);
+        __builtin_prefetch((const char *)(other + i) + AHEAD);
+        if (s.plain) F(adam_at)(&s, 1, d, i, hi);
+        else F(adam_at)(&s, 0, d, i, hi);
+        STORE(other, i, hi, LOAD(s.p, i, hi));
+    }
+}
 INLINE F(adam_step) F(adam_step_for)(const vv_args *a) { return F(adam_step_of)(a, 1, a->s[4]); }
 INLINE F(adam_step) F(adamw_step_for)(const vv_args *a) { return F(adam_step_of)(a, 1 - a->s[0] * a->s[4], 0); }
 UPDATE(adam) { F(adam)(F(adam_step_for)(a), (REAL *)a->buf[0] + lo, lo, hi - lo, 1, 0); }

@@ -80,13 +80,13 @@ INLINE void F(turn_square)(const REAL *from, REAL *to, ptrdiff_t ld, ptrdiff_t o
 static void F(sparse_weight_tile)(const int64_t *columns, const REAL *values, const int64_t *cuts, ptrdiff_t count, const REAL *dy,
                                   ptrdiff_t N, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t i0, ptrdiff_t i1, REAL *dw,
                                   ptrdiff_t ld) {
-    const ptrdiff_t width = i1 - i0, outputs = o1 - o0, block = i0 / TILE_COLUMNS;
+    const ptrdiff_t width = i1 - i0, outputs = o1 - o0, block = i0 / TILE_COLUMNS, most = vv_chunk_rows(N);
     int levels = 1;
-    for (ptrdiff_t chunks = (N + CHUNK - 1) / CHUNK; chunks > 1; chunks = (chunks + 1) / 2) levels++;
+    for (ptrdiff_t chunks = (N + most - 1) / most; chunks > 1; chunks = (chunks + 1) / 2) levels++;
     REAL sums[levels + 1][TILE_COLUMNS * TILE_ROWS] __attribute__((aligned(64)));
     int level = 0;
-    for (ptrdiff_t first = 0, chunk = 0; first == 0 || first < N; first += CHUNK, chunk++) {
-        const ptrdiff_t behind = N - first < CHUNK ? N : first + CHUNK;
+    for (ptrdiff_t first = 0, chunk = 0; first == 0 || first < N; first += most, chunk++) {
+        const ptrdiff_t behind = N - first < most ? N : first + most;
         REAL *sum = sums[level];
         memset(sum, 0, width * TILE_ROWS * sizeof(REAL));
         for (ptrdiff_t n = first; n < behind; n++) {
@@ -104,7 +104,7 @@ static void F(sparse_weight_tile)(const int64_t *columns, const REAL *values, co
             }
         }
         level++;
-        const int last = first + CHUNK >= N;
+        const int last = first + most >= N;
         for (ptrdiff_t join = chunk; level > 1 && ((join & 1) || last); join >>= 1) {
             level--;
             for (ptrdiff_t c = 0; c < width * TILE_ROWS; c++) sums[level - 1][c] += sums[level][c];

@@ -1,6 +1,6 @@
 /* Gradient of the weight, dw = dyᵀ x over N rows, and its update while a tile of it is hot; for one type, included by matmul.h.
 
-   Chunks of CHUNK rows are chains of their own; a stack holds the partial tiles of the binary tree over chunks. What the products read
+   Chunks of rows (vv_chunk_rows) are chains of their own; a stack holds the partial tiles of the binary tree over chunks. What the products read
    is brought side by side first where that pays: columns of x, whose lines would stand I apart, and the columns of dy, which would
    stand O apart; for powers of two they all fall into a few sets of the first-level cache. */
 enum { F(stack_levels) = 32, F(STRIP_TILES) = (TILE_ROWS + 2) / 3 };
@@ -32,13 +32,16 @@ INLINE int F(join_sums)(REAL *stack, ptrdiff_t size, ptrdiff_t across, ptrdiff_t
     return level;
 }
 
-/* Rows n.. of a tile of sums over N, a chunk at most; the whole goes to `out`, rows ld apart. A chunk's tile is joined to the one before as
+/* Rows of a chunk: by those of the batch, of which N may be a part (weight_parts). */
+INLINE ptrdiff_t F(chunk_of)(const vv_args *a) { return vv_chunk_rows(a->dim[3] ? a->dim[3] : a->dim[0]); }
+
+/* Rows n.. of a tile of sums over N, `most` at most, a chunk; the whole goes to `out`, rows ld apart. A chunk's tile is joined to the one before as
    it leaves the registers; the last join of all writes to `out`. level: tiles on the stack; returns how many there are then. */
-INLINE int F(weight_chunk)(F(product) * g, ptrdiff_t n, ptrdiff_t N, int rows, int panels, REAL *out, ptrdiff_t ld,
+INLINE int F(weight_chunk)(F(product) * g, ptrdiff_t n, ptrdiff_t N, ptrdiff_t most, int rows, int panels, REAL *out, ptrdiff_t ld,
                            REAL (*stack)[MAX_ROWS * MAX_PANELS * LANES], int level) {
-    const ptrdiff_t columns = (panels - 1) * LANES + g->last, chunk = n / CHUNK;
-    const int last = n + CHUNK >= N, join = level > 0 && ((chunk & 1) || last), whole = last && level <= join;
-    g->depth = N - n < CHUNK ? N - n : CHUNK;
+    const ptrdiff_t columns = (panels - 1) * LANES + g->last, chunk = n / most;
+    const int last = n + most >= N, join = level > 0 && ((chunk & 1) || last), whole = last && level <= join;
+    g->depth = N - n < most ? N - n : most;
     g->joined = join ? stack[level - 1] : NULL;
     g->joined_row = MAX_PANELS * LANES;
     g->c = whole ? out : stack[level - join];
@@ -66,8 +69,8 @@ static void F(copy_outputs)(const REAL *dy, ptrdiff_t N, ptrdiff_t O, ptrdiff_t 
 
 /* Strips of TILE_ROWS outputs go through a chunk together, which stays in the first-level cache meanwhile: 1024-1024 at batch 512, one
    thread, 127 GFLOP/s tile by tile and 139 so, 512-512 at 2048 33 and 58. Wide runs of copies: 99. */
-static __attribute__((noinline)) void F(weight_block)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_t I, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t i0,
-                            ptrdiff_t i1, REAL *dw, ptrdiff_t ld) {
+static __attribute__((noinline)) void F(weight_block)(const REAL *x, const REAL *dy, ptrdiff_t N, ptrdiff_t most, ptrdiff_t I, ptrdiff_t O,
+                                                      ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t i0, ptrdiff_t i1, REAL *dw, ptrdiff_t ld) {
     REAL stack[F(STRIP_TILES)][F(stack_levels)][MAX_ROWS * MAX_PANELS * LANES] __attribute__((aligned(64)));
     REAL near_dy[F(NEAR_DY)] __attribute__((aligned(64))), near_x[F(NEAR_X)] __attribute__((aligned(64)));
     const int close = F(is_close)(N, O), copied = F(is_far)(N, I, O) && o1 - o0 > TILE_ROWS && N <= F(FEW_ROWS);
@@ -84,15 +87,15 @@ static __attribute__((noinline)) void F(weight_block)(const REAL *x, const REAL 
         g.packed = copied;
         g.b_k = copied ? panels * LANES : I;
         for (ptrdiff_t o = o0, end; o < o1; o = end) {
-            end = (close && N <= CHUNK) || o1 - o < TILE_ROWS ? o1 : o + TILE_ROWS;
+            end = (close && N <= most) || o1 - o < TILE_ROWS ? o1 : o + TILE_ROWS;
             const REAL *const a = near ? near_dy + (o - o0) * N : dy + o;
             int level = 0, then = 0;
-            for (ptrdiff_t n = 0; n == 0 || n < N; n += CHUNK, level = then)
+            for (ptrdiff_t n = 0; n == 0 || n < N; n += most, level = then)
                 for (ptrdiff_t t = o, tile = 0, rows; t < end; t += rows, tile++) {
                     rows = F(rows_of)(end - t, F(tile_rows)[panels]);
                     g.a = a + (t - o) + n * g.a_k;
                     g.b = b + n * g.b_k;
-                    then = F(weight_chunk)(&g, n, N, (int)rows, panels, dw + (t - o0) * ld + (i - i0), ld, stack[N > CHUNK ? tile : 0], level);
+                    then = F(weight_chunk)(&g, n, N, most, (int)rows, panels, dw + (t - o0) * ld + (i - i0), ld, stack[N > most ? tile : 0], level);
                 }
         }
         i += columns;
@@ -156,6 +159,22 @@ INLINE void F(update_lines)(vv_args *update, const REAL *g, ptrdiff_t first, ptr
         for (ptrdiff_t line = 0; line < lines; line++) F(update_from)(update, g + line * n, first + line * apart, n);
 }
 
+/* An update of elements lo..hi with the sum of its gradient and `other`, another thread's, where the new weights are left. */
+static void F(update_pair)(vv_args *update, REAL *other, ptrdiff_t lo, ptrdiff_t hi) {
+    enum { STRIP = 256 };
+    REAL *const g = update->buf[0];
+    if (update->run == adam_update_entry) F(adam_pair)(F(adam_step_for)(update), g, other, lo, hi);
+    else if (update->run == adamw_update_entry) F(adam_pair)(F(adamw_step_for)(update), g, other, lo, hi);
+    else
+        for (ptrdiff_t end; lo < hi; lo = end) {
+            end = hi - lo < STRIP ? hi : lo + STRIP;
+            for (ptrdiff_t i = lo; i < end; i += W) STORE(g, i, end, LOAD(g, i, end) + LOAD(other, i, end));
+            for (ptrdiff_t i = lo; i < end; i += 64 / (ptrdiff_t)sizeof(REAL)) __builtin_prefetch((const char *)(other + i) + STRIP * sizeof(REAL));
+            update->run(update, lo, end);
+            memcpy(other + lo, (REAL *)update->buf[1] + lo, (end - lo) * sizeof(REAL));
+        }
+}
+
 /* A layer of few inputs and more outputs: vectors along the outputs, then turned. The chains are the same. It pays where more lanes are
    full so (17-64 at batch 64: 3.5 us by panels of inputs, 2 so), and with whole chunks of rows where about as many are, for what comes
    after the products is then little, and is made line by line (64-256 at batch 256: 89 us and 83). */
@@ -169,7 +188,7 @@ static void F(weight_narrow)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1) {
     REAL stack[F(stack_levels)][MAX_ROWS * ACROSS] __attribute__((aligned(64)));
     REAL turned[F(NARROW) * ACROSS] __attribute__((aligned(64))), panel[ACROSS * LANES] __attribute__((aligned(64)));
     REAL room[ACROSS * F(NARROW)];
-    const ptrdiff_t N = a->dim[0], I = a->dim[1], O = a->dim[2];
+    const ptrdiff_t N = a->dim[0], I = a->dim[1], O = a->dim[2], most = F(chunk_of)(a);
     for (ptrdiff_t o = o0, columns; o < o1; o += columns) {
         F(product) g = {.a_row = 1, .a_k = I, .b_k = O, .b_panel = LANES};
         const int panels = F(group)(o1 - o, &g.last);
@@ -179,8 +198,8 @@ static void F(weight_narrow)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1) {
             g.a = (REAL *)a->buf[0] + i;
             g.b = (REAL *)a->buf[1] + o;
             int level = 0;
-            for (ptrdiff_t n = 0; n == 0 || n < N; n += CHUNK, g.a += CHUNK * I, g.b += CHUNK * O)
-                level = F(weight_chunk)(&g, n, N, (int)rows, panels, turned + i * ACROSS, ACROSS, stack, level);
+            for (ptrdiff_t n = 0; n == 0 || n < N; n += most, g.a += most * I, g.b += most * O)
+                level = F(weight_chunk)(&g, n, N, most, (int)rows, panels, turned + i * ACROSS, ACROSS, stack, level);
         }
         REAL *const to = a->then[0] ? room : (REAL *)a->buf[2] + o * I;
         for (ptrdiff_t i = 0; i < I; i += LANES) {
@@ -204,7 +223,9 @@ static void F(weight_gradient)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t
         return;
     }
     const int far = F(is_far)(N, I, O), many = far && N > F(FEW_ROWS) && N < (ptrdiff_t)CHUNK << 18; /* weight_far has room for the sums of so many */
-    const ptrdiff_t down = !update || far ? F(block_outputs)(N, I, O) : TILE_ROWS;
+    /* a gradient that stays in the first-level cache is updated at once: 64-64 at batch 32 and its update 2.8 us by blocks, 2.6 so */
+    const int small = (o1 - o0) * I * (ptrdiff_t)sizeof(REAL) <= 1 << 15;
+    const ptrdiff_t down = !update || far ? F(block_outputs)(N, I, O) : small ? o1 - o0 : TILE_ROWS;
     const ptrdiff_t along = !update ? i1 - i0 : far ? F(FAR_COLUMNS) : TILE_COLUMNS;
     REAL room[F(FAR_OUTPUTS) * F(FAR_COLUMNS)] __attribute__((aligned(64)));
     _Static_assert(F(FAR_OUTPUTS) * F(FAR_COLUMNS) >= TILE_ROWS * TILE_COLUMNS, "room for either block");
@@ -214,7 +235,7 @@ static void F(weight_gradient)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t
             REAL *const to = update ? room : (REAL *)a->buf[2] + first;
             const ptrdiff_t ld = update ? ie - i : I;
             if (many) F(weight_far)(x, dy, N, I, O, o, oe, i, ie, to, ld);
-            else F(weight_block)(x, dy, N, I, O, o, oe, i, ie, to, ld);
+            else F(weight_block)(x, dy, N, F(chunk_of)(a), I, O, o, oe, i, ie, to, ld);
             if (!update) continue;
             const ptrdiff_t lines = ld == I ? 1 : oe - o, length = ld == I ? (oe - o) * I : ld;
             F(update_lines)(update, room, first, length, lines, I);
@@ -224,15 +245,15 @@ static void F(weight_gradient)(vv_args *a, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t
 /* --- gradient of the bias: db[o0:o1] = sum over N of dy, chunks and tree as above. BIAS_PANELS panels side by side: each sum is one
    chain of additions, which a core would otherwise wait for. */
 enum { F(BIAS_PANELS) = 4 };
-static void F(bias_gradient)(const REAL *dy, ptrdiff_t N, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1, REAL *db) {
+static void F(bias_gradient)(const REAL *dy, ptrdiff_t N, ptrdiff_t most, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1, REAL *db) {
     enum { WIDTH = F(BIAS_PANELS) * LANES };
     REAL stack[F(stack_levels)][WIDTH];
     for (ptrdiff_t o = o0; o < o1; o += WIDTH) {
         const ptrdiff_t columns = o1 - o < WIDTH ? o1 - o : WIDTH;
         const int vectors = (int)((columns + W - 1) / W);
         int level = 0;
-        for (ptrdiff_t n = 0, chunk = 0; n == 0 || n < N; n += CHUNK, chunk++) {
-            const ptrdiff_t end = N - n < CHUNK ? N : n + CHUNK;
+        for (ptrdiff_t n = 0, chunk = 0; n == 0 || n < N; n += most, chunk++) {
+            const ptrdiff_t end = N - n < most ? N : n + most;
             REAL *sum = stack[level++];
             for (int v = 0; v < vectors; v += 4) {
                 VEC acc[4] = {{0}};
@@ -245,7 +266,7 @@ static void F(bias_gradient)(const REAL *dy, ptrdiff_t N, ptrdiff_t O, ptrdiff_t
                     for (int j = 0; j < 4; j++) acc[j] += F(load_part)(dy + r * O + o + (v + j) * W, part[j]);
                 for (int j = 0; j < 4; j++) F(store_part)(sum + (v + j) * W, acc[j], part[j]);
             }
-            int last = n + CHUNK >= N;
+            int last = n + most >= N;
             for (ptrdiff_t join = chunk; level > 1 && ((join & 1) || last); join >>= 1) {
                 level--;
                 for (ptrdiff_t c = 0; c < columns; c++) stack[level - 1][c] += stack[level][c];
@@ -262,12 +283,13 @@ static void F(weight_parts)(vv_args *a, ptrdiff_t lo, ptrdiff_t hi) {
     REAL *const parts = a->buf[2], *const db_parts = a->buf[3];
     vv_args one = *a;
     one.then[0] = one.then[1] = one.then[2] = NULL;
+    one.dim[3] = N;
     for (ptrdiff_t n = lo; n < hi; n += step) {
         const ptrdiff_t m = n / step, rows = hi - n < step ? hi - n : step;
         const REAL *const dy = (REAL *)a->buf[1] + n * O;
         one.buf[0] = (REAL *)a->buf[0] + n * I, one.buf[1] = (REAL *)dy, one.buf[2] = parts + m * O * I, one.dim[0] = rows;
         F(weight_gradient)(&one, 0, O, 0, I);
-        if (db_parts) F(bias_gradient)(dy, rows, O, 0, O, db_parts + m * O);
+        if (db_parts) F(bias_gradient)(dy, rows, vv_chunk_rows(N), O, 0, O, db_parts + m * O);
     }
     if (hi < N) return;
     memset(parts + end * O * I, 0, (M - end) * O * I * sizeof(REAL));

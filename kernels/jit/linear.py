@@ -8,7 +8,7 @@ LLVM then cannot rule out that the rows of c overlap b. Nor can it where an inde
 import numpy as np
 
 from .. import reference
-from ..contract import CHUNK
+from ..contract import CHUNK, chunk_rows
 from ..reference.linear import block_rows
 from .activations import CODE, activate, chain
 from .face import absent, face, inline, loop
@@ -164,20 +164,20 @@ def _backward_input(dy, w, x, dx, code, alpha):
 
 @face(reference.linear_backward_weight)
 def linear_backward_weight(x, dy, dw, db):
-    _backward_weight(x, dy, absent(dw, 2, x), absent(db, 1, x))
+    _backward_weight(x, dy, absent(dw, 2, x), absent(db, 1, x), chunk_rows(len(x)))
 
 
 @loop
-def _backward_weight(x, dy, dw, db):
-    """64 columns of dw at a time through all chunks of rows; the sums of the binary tree wait on a small stack of such panels."""
+def _backward_weight(x, dy, dw, db, most):
+    """64 columns of dw at a time through all chunks of `most` rows; the sums of the binary tree wait on a small stack of such panels."""
     rows, outputs, inputs = x.shape[0], dy.shape[1], x.shape[1]
-    chunks = (rows + CHUNK - 1) // CHUNK
+    chunks = (rows + most - 1) // most
     levels = 1
     while 1 << (levels - 1) < chunks:
         levels += 1
     if dw.size:
         size = padded(min(WIDTH, inputs), x)
-        room, sums = np.empty(CHUNK * size, x.dtype), np.zeros(levels * outputs * size, x.dtype)
+        room, sums = np.empty(most * size, x.dtype), np.zeros(levels * outputs * size, x.dtype)
         for column in range(0, inputs, WIDTH):
             width = min(WIDTH, inputs - column)
             size = padded(width, x)
@@ -185,8 +185,8 @@ def _backward_weight(x, dy, dw, db):
             stack[0] = 0
             top = 0
             for chunk in range(chunks):
-                start = chunk * CHUNK
-                depth = min(CHUNK, rows - start)
+                start = chunk * most
+                depth = min(most, rows - start)
                 panel = room[:depth * size].reshape((depth, size))
                 copy_panel(x, start, column, width, panel)
                 stack[top] = 0
@@ -201,7 +201,7 @@ def _backward_weight(x, dy, dw, db):
         top = 0
         for chunk in range(chunks):
             stack[top] = 0
-            for n in range(chunk * CHUNK, min((chunk + 1) * CHUNK, rows)):
+            for n in range(chunk * most, min((chunk + 1) * most, rows)):
                 for o in range(outputs):
                     stack[top, 0, o] += dy[n, o]
             top = join(stack, top, chunk)
@@ -215,7 +215,7 @@ def weight_parts(x, dy, parts, db_parts):
     step = block_rows(len(x), len(parts))
     for m, part in enumerate(parts):
         rows = slice(m * step, (m + 1) * step)
-        _backward_weight(x[rows], dy[rows], part, absent(None if db_parts is None else db_parts[m], 1, x))
+        _backward_weight(x[rows], dy[rows], part, absent(None if db_parts is None else db_parts[m], 1, x), chunk_rows(len(x)))
 
 
 @face(reference.weight_join)

@@ -1,7 +1,7 @@
 """Dense layers: y = f(x wᵀ + b) and its gradients."""
 import numpy as np
 
-from ..contract import ACTIVATIONS, CHUNK, kernel, lanes
+from ..contract import ACTIVATIONS, CHUNK, chunk_rows, kernel, lanes
 from .activations import apply, derivative
 
 __all__ = ["linear_pack", "linear_forward", "linear_backward_input", "linear_backward_weight", "weight_parts", "weight_join"]
@@ -63,21 +63,26 @@ def linear_backward_weight(x, dy, dw, db):
     """dw = dyᵀ x ;  db = sum over N of dy
 
     x (N, I)  dy (N, O)  ->  dw (O, I)  db (O,); either may be None.
-    Rows are summed in chunks of 128, each one chain, n ascending; chunks are combined by a binary tree.
+    Rows are summed in chunks of 128 (of 64 where N <= 128, of 32 where N <= 64: contract.chunk_rows), each one chain, n ascending;
+    chunks are combined by a binary tree.
     """
+    _sums(x, dy, dw, db, chunk_rows(len(x)))
+
+
+def _sums(x, dy, dw, db, chunk):
     if dw is not None:
-        dw[...] = tree_sum(len(x), lambda rows: dy[rows].T @ x[rows], dw.shape, dw.dtype)
+        dw[...] = tree_sum(len(x), lambda rows: dy[rows].T @ x[rows], dw.shape, dw.dtype, chunk)
     if db is not None:
-        db[...] = tree_sum(len(x), lambda rows: dy[rows].sum(axis=0), db.shape, db.dtype)
+        db[...] = tree_sum(len(x), lambda rows: dy[rows].sum(axis=0), db.shape, db.dtype, chunk)
 
 
 def block_rows(rows, blocks):
-    """Rows of a block where at most `blocks` hold all: chunks of 128, as many as the smallest fitting power of two. A block's sum is then
-    a part of the binary tree over all chunks."""
-    chunks, size = -(-rows // CHUNK), 1
-    while size * blocks < chunks:
+    """Rows of a block where at most `blocks` hold all: chunks, as many as the smallest fitting power of two. A block's sum is then a part
+    of the binary tree over all chunks."""
+    chunk, size = chunk_rows(rows), 1
+    while size * blocks * chunk < rows:
         size *= 2
-    return size * CHUNK
+    return size * chunk
 
 
 def _some_blocks(*arrays):
@@ -92,7 +97,7 @@ def weight_parts(x, dy, parts, db_parts):
     step = block_rows(len(x), len(parts))
     for m, part in enumerate(parts):
         rows = slice(m * step, (m + 1) * step)
-        linear_backward_weight.plain(x[rows], dy[rows], part, None if db_parts is None else db_parts[m])
+        _sums(x[rows], dy[rows], part, None if db_parts is None else db_parts[m], chunk_rows(len(x)))
 
 
 @kernel("parts(M,O,I) db_parts(M,O)? dy(N,O) -> dw(O,I)? db(O)?", over="outputs", also=_some_blocks)
@@ -105,11 +110,11 @@ def weight_join(parts, db_parts, dy, dw, db):
             out[...] = tree_sum(used * CHUNK, lambda rows, found=found: found[rows.start // CHUNK], out.shape, out.dtype)
 
 
-def tree_sum(rows, part, shape, dtype):
-    """Sum part(slice) over chunks of 128 rows: equal-sized neighbours are joined first, as in a binary counter."""
+def tree_sum(rows, part, shape, dtype, chunk=CHUNK):
+    """Sum part(slice) over chunks of rows: equal-sized neighbours are joined first, as in a binary counter."""
     stack = []
-    for index, start in enumerate(range(0, rows, CHUNK)):
-        total = part(slice(start, min(start + CHUNK, rows)))
+    for index, start in enumerate(range(0, rows, chunk)):
+        total = part(slice(start, min(start + chunk, rows)))
         while index & 1:
             total = stack.pop() + total
             index >>= 1

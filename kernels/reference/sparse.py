@@ -6,7 +6,7 @@ Sums are those of the dense kernels with the terms that are zero left out: on on
 """
 import numpy as np
 
-from ..contract import TILE_COLUMNS, kernel
+from ..contract import TILE_COLUMNS, chunk_rows, kernel
 from .linear import tree_sum
 from .rows import _index_in_range
 
@@ -74,7 +74,7 @@ def _cuts_fit(columns, values, cuts, dy, dw, db=None):
 def sparse_backward_weight(columns, values, cuts, dy, dw, db):
     """dw = dyᵀ x ;  db = sum over N of dy, for sparse rows x given by the cuts of sparse_linear_forward
 
-    Rows are summed in chunks of 128, each one chain, n ascending; chunks are combined by a binary tree. dw is written in full.
+    Rows are summed as in linear_backward_weight: in chunks, combined by a binary tree. dw is written in full.
     """
     def part(chunk):
         total = np.zeros(dw.shape, dw.dtype)
@@ -82,6 +82,6 @@ def sparse_backward_weight(columns, values, cuts, dy, dw, db):
             span = slice(row[0], row[-1])
             total[:, columns[span]] += np.outer(slope, values[span])
         return total
-    dw[...] = tree_sum(len(dy), part, dw.shape, dw.dtype)
+    dw[...] = tree_sum(len(dy), part, dw.shape, dw.dtype, chunk_rows(len(dy)))
     if db is not None:
-        db[...] = tree_sum(len(dy), lambda chunk: dy[chunk].sum(axis=0), db.shape, db.dtype)
+        db[...] = tree_sum(len(dy), lambda chunk: dy[chunk].sum(axis=0), db.shape, db.dtype, chunk_rows(len(dy)))

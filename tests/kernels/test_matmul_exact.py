@@ -249,22 +249,30 @@ def tree(parts):
     return total
 
 
+def one_chunk(book, x, dy):
+    """dw of rows that are one chunk: the forward's sums, each one chain."""
+    dw = np.empty((dy.shape[1], x.shape[1]), x.dtype)
+    book.linear_forward(np.ascontiguousarray(dy.T), np.ascontiguousarray(x.T), None, dw)
+    return dw
+
+
+def chunks(n):
+    size = 32 if n <= 64 else 64 if n <= 128 else 128
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(19, 17), (5, 33)])
 def test_chunk_tree(level, level_books, dtype, shape):
-    """dw and db are chunks of 128 rows, each the kernel's own result for those rows, joined by the binary tree; N = 1..700."""
+    """dw and db are chunks of 128 rows, of 64 or 32 in small batches, each one chain, joined by the binary tree; N = 1..700."""
     book, rng = level_books[level], np.random.default_rng(3)
     i, o = shape
-    every_x, every_dy = rng.normal(size=(700, i)).astype(dtype), rng.normal(size=(700, o)).astype(dtype)
-
-    def gradients(rows):
-        dw, db = np.empty((o, i), dtype), np.empty(o, dtype)
-        book.linear_backward_weight(every_x[rows], every_dy[rows], dw, db)
-        return np.hstack([dw, db[:, None]])
-
+    x, dy = rng.normal(size=(700, i)).astype(dtype), rng.normal(size=(700, o)).astype(dtype)
     for n in range(1, 701):
-        parts = [gradients(slice(start, min(start + 128, n))) for start in range(0, n, 128)]
-        assert gradients(slice(0, n)).tobytes() == tree(parts).tobytes(), n
+        dw, db = np.empty((o, i), dtype), np.empty(o, dtype)
+        book.linear_backward_weight(x[:n], dy[:n], dw, db)
+        assert dw.tobytes() == tree([one_chunk(book, x[rows], dy[rows]) for rows in chunks(n)]).tobytes(), n
+        assert db.tobytes() == tree([np.add.accumulate(dy[rows])[-1] for rows in chunks(n)]).tobytes(), n
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -275,25 +283,23 @@ def test_chunk_tree_of_far_weights(level, level_books, dtype, shape):
     i, o = shape
     for n in (260, 1000, 1100, 1664) if i > 65 else (4200, 128 * 37):
         x, dy = rng.normal(size=(n, i)).astype(dtype), rng.normal(size=(n, o)).astype(dtype)
-        dw, parts = np.full((o, i), np.nan, dtype), []
+        dw = np.full((o, i), np.nan, dtype)
         book.linear_backward_weight(x, dy, dw, None)
-        for start in range(0, n, 128):
-            parts.append(np.empty((o, i), dtype))
-            book.linear_backward_weight(x[start:start + 128], dy[start:start + 128], parts[-1], None)
-        assert dw.tobytes() == tree(parts).tobytes(), n
+        assert dw.tobytes() == tree([one_chunk(book, x[rows], dy[rows]) for rows in chunks(n)]).tobytes(), n
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(19, 17), (4, 33), (70, 3)])
 def test_blocks_of_rows_are_parts_of_the_tree(level, level_books, dtype, shape):
-    """weight_parts and weight_join give the bits of linear_backward_weight, whatever the number of blocks; also where parts are made
-    of some rows at a time, as threads do."""
+    """weight_parts and weight_join give the bits of linear_backward_weight, whatever the number of blocks; a block's are those of its rows
+    alone, in the chunks of the batch."""
     book, rng = level_books[level], np.random.default_rng(5)
     i, o = shape
-    for n in (0, 1, 127, 128, 129, 500, 1024, 1500, 2177):
+    for n in (0, 1, 33, 64, 100, 127, 128, 129, 160, 500, 1024, 1500, 2177):
         x, dy = rng.normal(size=(n, i)).astype(dtype), rng.normal(size=(n, o)).astype(dtype)
         dw, db = np.empty((o, i), dtype), np.empty(o, dtype)
         book.linear_backward_weight(x, dy, dw, db)
+        chunk = 32 if n <= 64 else 64 if n <= 128 else 128
         for blocks in (1, 2, 3, 7, 32):
             parts, db_parts = np.full((blocks, o, i), np.nan, dtype), np.full((blocks, o), np.nan, dtype)
             book.weight_parts(x, dy, parts, db_parts)
@@ -301,11 +307,11 @@ def test_blocks_of_rows_are_parts_of_the_tree(level, level_books, dtype, shape):
             book.weight_join(parts, db_parts, dy, *joined)
             assert joined[0].tobytes() == dw.tobytes() and joined[1].tobytes() == db.tobytes(), (n, blocks)
             step = reference.linear.block_rows(n, blocks)
-            assert step * blocks >= n and (step == 128 or step // 2 * blocks < n)
-            for m in range(blocks):
-                alone, rows = np.empty_like(dw), slice(m * step, (m + 1) * step)
-                book.linear_backward_weight(x[rows], dy[rows], alone, None)
-                assert alone.tobytes() == parts[m].tobytes()
+            assert step * blocks >= n and (step == chunk or step // 2 * blocks < n)
+            for m, start in enumerate(range(0, n, step)):
+                own = [slice(at, min(at + chunk, start + step, n)) for at in range(start, min(start + step, n), chunk)]
+                assert tree([one_chunk(book, x[rows], dy[rows]) for rows in own]).tobytes() == parts[m].tobytes(), (n, blocks)
+            assert not parts[-(-n // step):].any() and not db_parts[-(-n // step):].any()
 
 
 @pytest.mark.parametrize("count", [6, 10, 13, 64, 77])
@@ -315,13 +321,8 @@ def test_tree_of_many_chunks(level, level_books, count):
     x, dy = (rng.normal(size=(count * 128 - 3, size)).astype(np.float32) for size in (3, 2))
     db, dw = np.empty(2, np.float32), np.empty((2, 3), np.float32)
     book.linear_backward_weight(x, dy, dw, db)
-    chunks = [dy[start:start + 128] for start in range(0, len(dy), 128)]
-    assert db.tobytes() == tree([np.add.accumulate(chunk)[-1] for chunk in chunks]).tobytes()
-    parts = []
-    for start in range(0, len(x), 128):  # a chunk alone is one chain
-        parts.append(np.empty((2, 3), np.float32))
-        book.linear_backward_weight(x[start:start + 128], dy[start:start + 128], parts[-1], None)
-    assert dw.tobytes() == tree(parts).tobytes()
+    assert db.tobytes() == tree([np.add.accumulate(dy[rows])[-1] for rows in chunks(len(dy))]).tobytes()
+    assert dw.tobytes() == tree([one_chunk(book, x[rows], dy[rows]) for rows in chunks(len(dy))]).tobytes()
     expected = np.empty((2, 3))
     reference.linear_backward_weight(x.astype(float), dy.astype(float), expected, None)
     np.testing.assert_allclose(dw, expected, rtol=0, atol=1e-7 * len(x))

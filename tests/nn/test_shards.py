@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from vivace.kernels import record as R
-from vivace.nn import schedule
+from vivace.nn import schedule, shards
 from vivace.nn.plan import Plan
 
 import vivace as vv
@@ -169,6 +169,7 @@ def test_no_thread_reads_what_another_writes_in_a_phase():
 
 def test_tables_have_the_form_that_the_engine_reads():
     plan = plan_of(net())
-    moves, shards, _ = plan._engine
-    for table, name in ((moves, "move"), (shards, "shard")):
+    moves, found, _, replicas = plan._engine
+    for table, name in ((moves, "move"), (found, "shard")):
         assert len(table) and table.flags.c_contiguous and table.strides[0] == plan.book.ENGINE_SIZES[name]
+    assert not len(replicas) and shards.TILE_ROWS == plan.book.ENGINE_SIZES["grain"]
