@@ -46,6 +46,7 @@ cdef extern from "replicas.h" nogil:
         char *theirs
         Py_ssize_t count, own, end, size
     void vv_update_own(const vv_replica*, vv_args*, Py_ssize_t, Py_ssize_t, Py_ssize_t, int)
+    void vv_ask_sums(const vv_replica*)
     void vv_take_weights(const vv_replica*)
     void vv_bring_weights(const vv_replica*)
     void vv_return_weights(const vv_replica*)
@@ -271,6 +272,9 @@ cdef bint phase_of(Run* run, vv_args* args, Py_ssize_t start, Py_ssize_t end, Py
     cdef Py_ssize_t exchanged = run.shard_count if run.threads > 1 else 0
     cdef vv_replica replica
     cdef bint replicas = run.replicas != NULL and run.threads > 1
+    if replicas and phase == run.replicas.phase:
+        replica = replica_of(run, thread)
+        vv_ask_sums(&replica)
     if replicas and phase == 0 and step > run.first_step:
         replica = replica_of(run, thread)
         vv_take_weights(&replica)

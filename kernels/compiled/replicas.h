@@ -36,6 +36,12 @@ static void vv_update_own(const vv_replica *r, vv_args *update, ptrdiff_t first,
     memcpy(theirs + lo * r->size, (char *)update->buf[1] + lo * r->size, (hi - lo) * r->size);
 }
 
+/* Ask for the first of the other's sums, while something else is done. */
+static void vv_ask_sums(const vv_replica *r) {
+    const char *const first = r->theirs + r->own * r->size;
+    for (int i = 0; i < AHEAD; i += 64) __builtin_prefetch(first + i);
+}
+
 /* Elements begin..end of the weights that the other thread has laid down. */
 static void vv_take(const vv_replica *r, ptrdiff_t begin, ptrdiff_t end) {
     typedef int32_t line __attribute__((vector_size(64), aligned(4)));

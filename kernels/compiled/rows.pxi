@@ -61,26 +61,12 @@ cdef void argmax_rows_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept n
         y[n] = argmax(<float*>a.buf[0] + n * C, C) if a.real == 0 else argmax(<double*>a.buf[0] + n * C, C)
 
 
-cdef extern from *:
-    """
-    static inline uint64_t vv_scaled(uint64_t u, uint64_t n) { return (uint64_t)(((unsigned __int128)u * n) >> 64); }
-    """
-    uint64_t vv_scaled(uint64_t, uint64_t) nogil
+cdef extern from "order.h" nogil:
+    void vv_order(int64_t*, Py_ssize_t, uint64_t, uint32_t)
 
 
 cdef void permutation_entry(vv_args* a, Py_ssize_t lo, Py_ssize_t hi) noexcept nogil:
-    cdef int64_t* index = <int64_t*>a.buf[0]
-    cdef Py_ssize_t n, draw = 0, N = a.dim[0]
-    cdef uint64_t words[32]
-    cdef uint64_t other
-    for n in range(N):
-        index[n] = n
-    for n in range(N - 1, 0, -1):
-        if draw % 32 == 0:
-            philox_words(<uint64_t>a.k[0], <uint32_t>(draw // 2), <uint32_t>a.k[1], 0, 0x5A5A, words)
-        other = vv_scaled(words[draw % 32], <uint64_t>(n + 1))
-        draw += 1
-        index[n], index[other] = index[other], index[n]
+    vv_order(<int64_t*>a.buf[0], a.dim[0], <uint64_t>a.k[0], <uint32_t>a.k[1])
 
 
 define("gather_rows", gather_rows_entry)
