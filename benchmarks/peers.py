@@ -24,6 +24,10 @@ from .report import RESULTS, ROOT, best_of, threads_of
 from .worker import Died, Worker
 from .workloads import WORKLOADS
 
+REST = 1.25
+"""Times as long as it runs, a library's turn waits: OpenBLAS's threads look for work for 0.1 s after the last, on a core that the next
+one needs."""
+
 
 def measure(workload, workers, peak, turns, seconds):
     """{"rows": [...], "unsupported": {...}, "failed": {...}} of one workload; workers that cannot or must not take part are left out."""
@@ -38,6 +42,7 @@ def measure(workload, workers, peak, turns, seconds):
         _ask(worker, do="warm", seconds=seconds)
     for turn in range(turns):
         for worker, row in _rotated(taking_part, turn):
+            time.sleep(REST * seconds)
             reply = _ask(worker, do="run")
             row["turns"].append(reply["microseconds"])
             row["ran"] = max(row.get("ran", 0), reply["ran"])  # a library that chooses may choose anew in every turn

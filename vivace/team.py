@@ -47,10 +47,16 @@ class Team:
         self.queue = self.sizes * 2 if len(self.sizes) > 1 else []
         self.begin()
 
-    def begin(self):
-        """A run begins: count its steps."""
+    def begin(self, idle=0.0):
+        """A run begins, `idle` seconds after the last one: count its steps. What disturbed a measurement may be over by now."""
         self.steps = dict.fromkeys(self.sizes, 0)
+        self.until -= idle
+        if len(self.sizes) > 1 and self.until <= 0 and not self.queue and self.warm <= 0:
+            self._anew()
         return self
+
+    def _anew(self):
+        self.queue, self.seconds, self.held = self.sizes * 2, {}, [0, 0.0]
 
     def _wanted(self):
         """Steps of a measurement."""
@@ -115,7 +121,7 @@ class Team:
         self.seconds[self.size] = each
         self.until -= seconds
         if self.until <= 0 or each > 1.5 * before:
-            self.queue, self.seconds = self.sizes * 2, {}
+            self._anew()
 
     @property
     def used(self):
@@ -123,9 +129,10 @@ class Team:
         return max(self.sizes, key=lambda n: self.steps[n])
 
 
-def team_for(plan, before, most, fixed):
-    """`before`, the team of the last fit, which has measured its sizes, if it ran the same plan on as many threads; else a new one."""
+def team_for(plan, before, most, fixed, idle=0.0):
+    """`before`, the team of the last fit, which ended `idle` seconds ago and has measured its sizes, if it ran the same plan on as many
+    threads; else a new one."""
     if before is None or before.plan is not plan or before.sizes != Team(most, fixed).sizes:
         before = Team(most, fixed)
         before.plan = plan
-    return before.begin()
+    return before.begin(idle)

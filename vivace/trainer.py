@@ -40,7 +40,7 @@ PREDICT_ROWS, MOST_PREDICT_ROWS = 512, 8192
 worth a team (WORTH_A_PASS operations): else its threads would meet after every few microseconds, or there would be but one."""
 WORTH_A_PASS = 4e6
 NOT_STATE = {"book", "metrics", "last_epoch", "statistics", "sample", "spare", "_plans", "_traces", "_train_plan", "_order", "_lock",
-             "_door", "_team"}
+             "_door", "_team", "_ended"}
 """Attributes that Trainer._begin makes."""
 SURELY_A_TEAM = 1e9
 """Operations of a step that is not worth measuring on one thread: milliseconds, of which barriers are nothing."""
@@ -125,6 +125,7 @@ class Trainer:
         self.spare = {}  # room of the last snapshot
         self._plans, self._traces, self._lock = {}, {}, threading.RLock()
         self._train_plan = self._order = self._door = self._team = None
+        self._ended = 0.0  # when a fit ended
 
     def __getstate__(self):
         """For pickle and deepcopy: the state as it is saved; a fit of the copy goes on, its callbacks from where these stand."""
@@ -379,7 +380,7 @@ class Trainer:
         with threads.team(self._threads(), plan.worth(batch), batch) as team, Progress(verbose, first + epochs, rows) as progress, \
                 Interrupts() as interrupts:
             fixed = self.num_threads is not None or threads.forced() is not None
-            self._team = team = team_for(plan, self._team, team, fixed or plan.flops(batch) > SURELY_A_TEAM)
+            self._team = team = team_for(plan, self._team, team, fixed or plan.flops(batch) > SURELY_A_TEAM, begin - self._ended)
             run = Run(self, plan, spaces, rows, batch, plan.graph.output.shape[1], bool(self.metrics), team, interrupts, moving)
             self.statistics = next((w for w in watchers if isinstance(w, cb.Statistics)), None)
             if self.statistics is not None:
@@ -393,6 +394,7 @@ class Trainer:
             try:
                 Loop(self, run, target, weight, validation, watchers, progress, deadline).train(first + epochs)
             finally:
+                self._ended = time.monotonic()
                 self._report(team.used, self.step - steps_before, plan.flops(batch), rows / -(-rows // batch))
             for watcher in watchers:
                 watcher.on_train_end(self)

@@ -68,6 +68,18 @@ def test_a_disturbed_measurement_is_soon_made_anew():
     assert passed < 1.25 * 100_000 * each[2]
 
 
+def test_a_fit_after_a_while_measures_anew():
+    """Threads of other libraries spin for 0.1 s after their last work; a fit of 20 ms every second should not keep one thread for long."""
+    plan, each, disturbed = object(), {1: 2e-5, 2: 1e-5}, {1: 2e-5, 2: 2e-2}
+    team, used = team_for(plan, None, 2, False), []
+    run(team, disturbed, 1000)
+    for idle in (0.01, 0.01, 2.0, 0.01):
+        assert team_for(plan, team, 2, False, idle) is team
+        run(team, each, 1000)
+        used.append(team.used)
+    assert used == [1, 1, 2, 2]
+
+
 def test_where_a_step_takes_long_measurements_are_few():
     """Half a second a step of two threads, 7 ms of one: measuring anew every second would lose a fifth of the time."""
     team, each = Team(2, False), {1: 7e-3, 2: 0.5}
