@@ -149,12 +149,12 @@ class Plan:
         if compiled and not keep:
             halves = not self.alone and in_halves(self.rows)
             if halves:
-                calls, self.replicas = find_replicas(calls, self.dtype, FEW_WEIGHTS)
+                calls, self.replicas = find_replicas(calls, self.rows, self.dtype, FEW_WEIGHTS)
             if self.replicas is None:
                 blocks = row_blocks(self.rows, self._row_block(calls))
                 self.shards = find_shards(calls, self.rows, size, lambda call: goes_by_rows(call, self.rows, blocks))
                 if halves and not self.shards and cores() == BLOCKS:
-                    calls, self.replicas = find_replicas(calls, self.dtype, MANY_WEIGHTS)
+                    calls, self.replicas = find_replicas(calls, self.rows, self.dtype, MANY_WEIGHTS)
             if self.replicas is not None:
                 return calls
         share_columns(calls, self.rows, size)

@@ -3,6 +3,7 @@
 In the terms of distributed training: data parallelism, the gradient reduced and scattered, the update sharded, the weights gathered.
 """
 from ..kernels import record as R
+from ..kernels.contract import chunk_rows
 from .recorder import BATCH, Buffer, Call, Slot
 from .store import PAGE
 
@@ -51,9 +52,9 @@ class Replicas:
         return [*places, self.count, self.updates[0].phase, self.ready]
 
 
-def find_replicas(calls, dtype, most):
+def find_replicas(calls, rows, dtype, most):
     """(the calls of such a step, its Replicas), or (calls, None) where the step does not allow it: where anything but matmuls, the loss,
-    their updates and kernels over rows is in it, or the weights take more than `most` bytes."""
+    their updates and kernels over rows is in it, or the weights take more than `most` bytes or make one chunk of the rows."""
     made = [call for call in calls if call.name == "linear_backward_weight"]
     updates = sorted((u for call in made for u in call.then if u is not None), key=lambda u: u.arrays[1].place)
     if not made or not all(call.over == "rows" or call.name in ROWWISE or call in updates for call in calls):
@@ -62,7 +63,8 @@ def find_replicas(calls, dtype, most):
         return calls, None
     first, last = updates[0].arrays[1], updates[-1].arrays[1]
     count = (last.place[1] - first.place[1]) // dtype.itemsize + last.elements(1)
-    if count * dtype.itemsize > most:
+    sizes = {chunk_rows(rows, c.dims[1] * c.dims[2]) for c in made}
+    if count * dtype.itemsize > most or sizes != {chunk_rows(rows)}:
         return calls, None
     replicas = Replicas(first.place, count, dtype)
     return _by_rows(calls, replicas, updates), replicas

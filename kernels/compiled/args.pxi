@@ -50,4 +50,4 @@ cdef extern from "kernels.h":
         CHUNK
         PANEL_f32 "16"
         PANEL_f64 "8"
-    Py_ssize_t vv_block_rows(Py_ssize_t, Py_ssize_t) nogil
+    Py_ssize_t vv_block_rows(Py_ssize_t, Py_ssize_t, Py_ssize_t) nogil

@@ -79,6 +79,7 @@ cdef struct Run:
     Py_ssize_t steady_end
     Py_ssize_t rows, batch, row_block
     Py_ssize_t blocks      # of rows, whose gradients are summed apart (weight_parts); or 0
+    Py_ssize_t largest     # elements of the largest weight of them
     Py_ssize_t first_step, first_phase, last_step
     int phases, loss_op, pack_op, patience
     int threads            # that take part; the team may be larger
@@ -227,7 +228,7 @@ cdef void gather_ahead(const Run* run, vv_args* args, Py_ssize_t step, Py_ssize_
 
 cdef void make_ready(const Run* run, vv_args* args, Py_ssize_t n, int thread) noexcept nogil:
     """Make a thread's own of the step's n rows ready: it needs nothing of the others for it."""
-    cdef Py_ssize_t r, grain = vv_block_rows(n, run.blocks)
+    cdef Py_ssize_t r, grain = vv_block_rows(n, run.blocks, run.largest)
     for r in range(run.replicas.ready):
         args[r].run(&args[r], vv_share(n, thread, run.threads, grain), vv_share(n, thread + 1, run.threads, grain))
 
@@ -264,7 +265,7 @@ cdef bint batch_loss(vv_args* a, int thread) noexcept nogil:
 cdef bint phase_of(Run* run, vv_args* args, Py_ssize_t start, Py_ssize_t end, Py_ssize_t n, int thread, Py_ssize_t step, bint ready) noexcept nogil:
     """One thread's part of the records start..end, a phase: first those that each thread does alone (not where they are `ready`), then
     those over rows, block of rows after block, then the others. False when the loss is not finite."""
-    cdef Py_ssize_t grain = vv_block_rows(n, run.blocks) if run.blocks > 0 else 8, together = max(run.row_block // grain * grain, grain)
+    cdef Py_ssize_t grain = vv_block_rows(n, run.blocks, run.largest) if run.blocks > 0 else 8, together = max(run.row_block // grain * grain, grain)
     cdef Py_ssize_t lo = vv_share(n, thread, run.threads, grain), hi = vv_share(n, thread + 1, run.threads, grain)
     cdef Py_ssize_t block, r, first = start, last, units, phase = run.records[start].phase
     cdef const vv_record* rec
@@ -487,6 +488,7 @@ def run_plan(records, spaces, double[:, ::1] table, cnp.ndarray workspace, Py_ss
     for i in range(run.count):
         if run.records[i].op == PARTS:
             run.blocks = VV_REPLICAS if run.replicas != NULL else run.records[i].dim[3]
+            run.largest = max(run.largest, run.records[i].dim[1] * run.records[i].dim[2])
     run.forward = ENTRIES[FORWARD]
     for i in range(run.move_count if threads > 1 else 0):
         if run.moves[i].column == IN_TURNS:

@@ -23,12 +23,14 @@ static inline int vv_intel(void) {
 #endif
 }
 
-/* Rows of a chunk of a weight's gradient over `rows` of them: contract.chunk_rows. */
-static inline ptrdiff_t vv_chunk_rows(ptrdiff_t rows) { return rows <= CHUNK / 2 ? CHUNK / 4 : rows <= CHUNK ? CHUNK / 2 : CHUNK; }
+/* Rows of a chunk of the gradient of a weight of so many elements, over `rows` of them: contract.chunk_rows. */
+static inline ptrdiff_t vv_chunk_rows(ptrdiff_t rows, ptrdiff_t elements) {
+    return rows > CHUNK || elements > 1 << 17 ? CHUNK : rows > CHUNK / 2 ? CHUNK / 2 : CHUNK / 4;
+}
 
 /* Rows of a block where at most `blocks` hold all: a power of two of chunks, so that a block's sum is a part of the tree over all of them. */
-static inline ptrdiff_t vv_block_rows(ptrdiff_t rows, ptrdiff_t blocks) {
-    const ptrdiff_t chunk = vv_chunk_rows(rows);
+static inline ptrdiff_t vv_block_rows(ptrdiff_t rows, ptrdiff_t blocks, ptrdiff_t elements) {
+    const ptrdiff_t chunk = vv_chunk_rows(rows, elements);
     ptrdiff_t size = 1;
     while (size * blocks < (rows + chunk - 1) / chunk) size *= 2;
     return size * chunk;

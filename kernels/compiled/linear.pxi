@@ -14,7 +14,7 @@ cdef extern from "kernels.h" nogil:
     void weight_join_entry(vv_args*, Py_ssize_t, Py_ssize_t)
     void bias_gradient_f32(const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, float*)
     void bias_gradient_f64(const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, double*)
-    Py_ssize_t vv_chunk_rows(Py_ssize_t)
+    Py_ssize_t vv_chunk_rows(Py_ssize_t, Py_ssize_t)
     void pack_panel_f32(const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, float*)
     void pack_panel_f64(const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, double*)
 
@@ -67,9 +67,9 @@ cdef void bias_gradient(vv_args* a, void* dy, void* room, Py_ssize_t lo, Py_ssiz
         end = min(o + TILE_COLUMNS, hi)
         db = <char*>scratch if a.then[1] != NULL else <char*>room + o * size
         if a.real == 0:
-            bias_gradient_f32(<float*>dy, a.dim[0], vv_chunk_rows(a.dim[0]), a.dim[2], o, end, <float*>db)
+            bias_gradient_f32(<float*>dy, a.dim[0], vv_chunk_rows(a.dim[0], a.dim[1] * a.dim[2]), a.dim[2], o, end, <float*>db)
         else:
-            bias_gradient_f64(<double*>dy, a.dim[0], vv_chunk_rows(a.dim[0]), a.dim[2], o, end, <double*>db)
+            bias_gradient_f64(<double*>dy, a.dim[0], vv_chunk_rows(a.dim[0], a.dim[1] * a.dim[2]), a.dim[2], o, end, <double*>db)
         if a.then[1] != NULL:
             update_from(a.then[1], db, o, end, size)
         o = end

@@ -75,12 +75,12 @@ INLINE void F(turn_square)(const REAL *from, REAL *to, ptrdiff_t ld, ptrdiff_t o
     for (ptrdiff_t o = 0; o < W && o < outputs; o++) F(store_part)(to + o * ld, row[o], width < W ? width : W);
 }
 
-/* Outputs o0..o1 and columns i0..i1 of dw. The tile is summed with its outputs side by side, so that an element of x is one vector
+/* Outputs o0..o1 and columns i0..i1 of dw, rows in chunks of `most`. The tile is summed with its outputs side by side, so that an element of x is one vector
    instruction, and turned when it is whole. `sums` has room for one tile per level of the tree. */
 static void F(sparse_weight_tile)(const int64_t *columns, const REAL *values, const int64_t *cuts, ptrdiff_t count, const REAL *dy,
-                                  ptrdiff_t N, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t i0, ptrdiff_t i1, REAL *dw,
+                                  ptrdiff_t N, ptrdiff_t most, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1, ptrdiff_t i0, ptrdiff_t i1, REAL *dw,
                                   ptrdiff_t ld) {
-    const ptrdiff_t width = i1 - i0, outputs = o1 - o0, block = i0 / TILE_COLUMNS, most = vv_chunk_rows(N);
+    const ptrdiff_t width = i1 - i0, outputs = o1 - o0, block = i0 / TILE_COLUMNS;
     int levels = 1;
     for (ptrdiff_t chunks = (N + most - 1) / most; chunks > 1; chunks = (chunks + 1) / 2) levels++;
     REAL sums[levels + 1][TILE_COLUMNS * TILE_ROWS] __attribute__((aligned(64)));

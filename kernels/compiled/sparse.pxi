@@ -5,9 +5,9 @@ cdef extern from "kernels.h" nogil:
                                    Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t)
     void sparse_linear_forward_f64(const int64_t*, const int64_t*, const double*, const double*, const double*, double*, const double*,
                                    Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t)
-    void sparse_weight_tile_f32(const int64_t*, const float*, const int64_t*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t,
+    void sparse_weight_tile_f32(const int64_t*, const float*, const int64_t*, Py_ssize_t, const float*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                                 Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, float*, Py_ssize_t)
-    void sparse_weight_tile_f64(const int64_t*, const double*, const int64_t*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t,
+    void sparse_weight_tile_f64(const int64_t*, const double*, const int64_t*, Py_ssize_t, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                                 Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, double*, Py_ssize_t)
 
 
@@ -44,12 +44,12 @@ cdef struct Tile:
 cdef inline void sparse_weight_tile(vv_args* a, Tile* t, void* dw, Py_ssize_t ld) noexcept nogil:
     cdef const int64_t* columns = <int64_t*>a.buf[0]
     cdef const int64_t* cuts = <int64_t*>a.buf[2]
-    cdef Py_ssize_t count = tile_columns_of(a.dim) + 1
+    cdef Py_ssize_t count = tile_columns_of(a.dim) + 1, most = vv_chunk_rows(a.dim[0], a.dim[1] * a.dim[2])
     if a.real == 0:
-        sparse_weight_tile_f32(columns, <float*>a.buf[1], cuts, count, <float*>a.buf[3], a.dim[0], a.dim[2], t.o0, t.o1, t.i0, t.i1,
+        sparse_weight_tile_f32(columns, <float*>a.buf[1], cuts, count, <float*>a.buf[3], a.dim[0], most, a.dim[2], t.o0, t.o1, t.i0, t.i1,
                                <float*>dw, ld)
     else:
-        sparse_weight_tile_f64(columns, <double*>a.buf[1], cuts, count, <double*>a.buf[3], a.dim[0], a.dim[2], t.o0, t.o1, t.i0, t.i1,
+        sparse_weight_tile_f64(columns, <double*>a.buf[1], cuts, count, <double*>a.buf[3], a.dim[0], most, a.dim[2], t.o0, t.o1, t.i0, t.i1,
                                <double*>dw, ld)
 
 

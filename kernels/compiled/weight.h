@@ -33,7 +33,7 @@ INLINE int F(join_sums)(REAL *stack, ptrdiff_t size, ptrdiff_t across, ptrdiff_t
 }
 
 /* Rows of a chunk: by those of the batch, of which N may be a part (weight_parts). */
-INLINE ptrdiff_t F(chunk_of)(const vv_args *a) { return vv_chunk_rows(a->dim[3] ? a->dim[3] : a->dim[0]); }
+INLINE ptrdiff_t F(chunk_of)(const vv_args *a) { return vv_chunk_rows(a->dim[3] ? a->dim[3] : a->dim[0], a->dim[1] * a->dim[2]); }
 
 /* Rows n.. of a tile of sums over N, `most` at most, a chunk; the whole goes to `out`, rows ld apart. A chunk's tile is joined to the one before as
    it leaves the registers; the last join of all writes to `out`. level: tiles on the stack; returns how many there are then. */
@@ -279,7 +279,7 @@ static void F(bias_gradient)(const REAL *dy, ptrdiff_t N, ptrdiff_t most, ptrdif
 /* --- many rows and few weights: gradients of blocks of rows, then their tree. Threads share the rows, so that each reads what it has
    just computed itself. Rows lo..hi begin with a block. */
 static void F(weight_parts)(vv_args *a, ptrdiff_t lo, ptrdiff_t hi) {
-    const ptrdiff_t N = a->dim[0], I = a->dim[1], O = a->dim[2], M = a->dim[3], step = vv_block_rows(N, M), end = (N + step - 1) / step;
+    const ptrdiff_t N = a->dim[0], I = a->dim[1], O = a->dim[2], M = a->dim[3], step = vv_block_rows(N, M, I * O), end = (N + step - 1) / step;
     REAL *const parts = a->buf[2], *const db_parts = a->buf[3];
     vv_args one = *a;
     one.then[0] = one.then[1] = one.then[2] = NULL;
@@ -289,7 +289,7 @@ static void F(weight_parts)(vv_args *a, ptrdiff_t lo, ptrdiff_t hi) {
         const REAL *const dy = (REAL *)a->buf[1] + n * O;
         one.buf[0] = (REAL *)a->buf[0] + n * I, one.buf[1] = (REAL *)dy, one.buf[2] = parts + m * O * I, one.dim[0] = rows;
         F(weight_gradient)(&one, 0, O, 0, I);
-        if (db_parts) F(bias_gradient)(dy, rows, vv_chunk_rows(N), O, 0, O, db_parts + m * O);
+        if (db_parts) F(bias_gradient)(dy, rows, vv_chunk_rows(N, I * O), O, 0, O, db_parts + m * O);
     }
     if (hi < N) return;
     memset(parts + end * O * I, 0, (M - end) * O * I * sizeof(REAL));
@@ -316,7 +316,7 @@ static void F(join_blocks)(const REAL *parts, ptrdiff_t blocks, ptrdiff_t size, 
     }
 }
 static void F(weight_join)(vv_args *a, ptrdiff_t lo, ptrdiff_t hi) {
-    const ptrdiff_t N = a->dim[0], I = a->dim[1], O = a->dim[2], M = a->dim[3], step = vv_block_rows(N, M), blocks = (N + step - 1) / step;
+    const ptrdiff_t N = a->dim[0], I = a->dim[1], O = a->dim[2], M = a->dim[3], step = vv_block_rows(N, M, I * O), blocks = (N + step - 1) / step;
     if (a->buf[3] || a->then[0]) F(join_blocks)(a->buf[0], blocks, O * I, lo * I, hi * I, a->buf[3], a->then[0]);
     if (!a->buf[1] && a->buf[4]) memset((REAL *)a->buf[4] + lo, 0, (hi - lo) * sizeof(REAL));
     else if (a->buf[4] || a->then[1]) F(join_blocks)(a->buf[1], blocks, O, lo, hi, a->buf[4], a->then[1]);

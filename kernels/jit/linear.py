@@ -164,7 +164,7 @@ def _backward_input(dy, w, x, dx, code, alpha):
 
 @face(reference.linear_backward_weight)
 def linear_backward_weight(x, dy, dw, db):
-    _backward_weight(x, dy, absent(dw, 2, x), absent(db, 1, x), chunk_rows(len(x)))
+    _backward_weight(x, dy, absent(dw, 2, x), absent(db, 1, x), chunk_rows(len(x), x.shape[1] * dy.shape[1]))
 
 
 @loop
@@ -212,15 +212,15 @@ def _backward_weight(x, dy, dw, db, most):
 
 @face(reference.weight_parts)
 def weight_parts(x, dy, parts, db_parts):
-    step = block_rows(len(x), len(parts))
+    step, chunk = block_rows(len(x), len(parts), parts[0].size), chunk_rows(len(x), parts[0].size)
     for m, part in enumerate(parts):
         rows = slice(m * step, (m + 1) * step)
-        _backward_weight(x[rows], dy[rows], part, absent(None if db_parts is None else db_parts[m], 1, x), chunk_rows(len(x)))
+        _backward_weight(x[rows], dy[rows], part, absent(None if db_parts is None else db_parts[m], 1, x), chunk)
 
 
 @face(reference.weight_join)
 def weight_join(parts, db_parts, dy, dw, db):
-    used = -(-len(dy) // block_rows(len(dy), len(parts)))
+    used = -(-len(dy) // block_rows(len(dy), len(parts), parts[0].size))
     for blocks, out in ((parts, dw), (db_parts, db)):
         if blocks is None and out is not None:
             out[:] = 0

@@ -63,10 +63,10 @@ def linear_backward_weight(x, dy, dw, db):
     """dw = dyᵀ x ;  db = sum over N of dy
 
     x (N, I)  dy (N, O)  ->  dw (O, I)  db (O,); either may be None.
-    Rows are summed in chunks of 128 (of 64 where N <= 128, of 32 where N <= 64: contract.chunk_rows), each one chain, n ascending;
+    Rows are summed in chunks of 128 (where O I <= 2^17 of 64 if N <= 128, of 32 if N <= 64), each one chain, n ascending;
     chunks are combined by a binary tree.
     """
-    _sums(x, dy, dw, db, chunk_rows(len(x)))
+    _sums(x, dy, dw, db, chunk_rows(len(x), x.shape[1] * dy.shape[1]))
 
 
 def _sums(x, dy, dw, db, chunk):
@@ -76,10 +76,10 @@ def _sums(x, dy, dw, db, chunk):
         db[...] = tree_sum(len(x), lambda rows: dy[rows].sum(axis=0), db.shape, db.dtype, chunk)
 
 
-def block_rows(rows, blocks):
+def block_rows(rows, blocks, elements=0):
     """Rows of a block where at most `blocks` hold all: chunks, as many as the smallest fitting power of two. A block's sum is then a part
     of the binary tree over all chunks."""
-    chunk, size = chunk_rows(rows), 1
+    chunk, size = chunk_rows(rows, elements), 1
     while size * blocks * chunk < rows:
         size *= 2
     return size * chunk
@@ -94,16 +94,17 @@ def _some_blocks(*arrays):
 @kernel("x(N,I) dy(N,O) -> parts(M,O,I) db_parts(M,O)?", over="rows", also=_some_blocks)
 def weight_parts(x, dy, parts, db_parts):
     """linear_backward_weight of blocks of rows (block_rows(N, M)), for each its dw and db; zero where a block has no rows"""
-    step = block_rows(len(x), len(parts))
+    elements = parts[0].size
+    step = block_rows(len(x), len(parts), elements)
     for m, part in enumerate(parts):
         rows = slice(m * step, (m + 1) * step)
-        _sums(x[rows], dy[rows], part, None if db_parts is None else db_parts[m], chunk_rows(len(x)))
+        _sums(x[rows], dy[rows], part, None if db_parts is None else db_parts[m], chunk_rows(len(x), elements))
 
 
 @kernel("parts(M,O,I) db_parts(M,O)? dy(N,O) -> dw(O,I)? db(O)?", over="outputs", also=_some_blocks)
 def weight_join(parts, db_parts, dy, dw, db):
     """dw and db of linear_backward_weight from weight_parts; of dy only the number of rows counts. Without db_parts db is 0."""
-    used = -(-len(dy) // block_rows(len(dy), len(parts)))
+    used = -(-len(dy) // block_rows(len(dy), len(parts), parts[0].size))
     for blocks, out in ((parts, dw), (db_parts, db)):
         if out is not None:
             found = np.zeros_like(parts[:, :, 0]) if blocks is None else blocks

@@ -82,6 +82,6 @@ def sparse_backward_weight(columns, values, cuts, dy, dw, db):
             span = slice(row[0], row[-1])
             total[:, columns[span]] += np.outer(slope, values[span])
         return total
-    dw[...] = tree_sum(len(dy), part, dw.shape, dw.dtype, chunk_rows(len(dy)))
+    dw[...] = tree_sum(len(dy), part, dw.shape, dw.dtype, chunk_rows(len(dy), dw.size))
     if db is not None:
-        db[...] = tree_sum(len(dy), lambda chunk: dy[chunk].sum(axis=0), db.shape, db.dtype, chunk_rows(len(dy)))
+        db[...] = tree_sum(len(dy), lambda chunk: dy[chunk].sum(axis=0), db.shape, db.dtype, chunk_rows(len(dy), dw.size))

@@ -276,6 +276,25 @@ def test_chunk_tree(level, level_books, dtype, shape):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_of_large_weights_are_one_chunk(level, level_books, dtype):
+    """128 of them, from more than 2^17 elements on; blocks of parts are as large. Thin layers on either side, for the sake of time."""
+    book, rng = level_books[level], np.random.default_rng(8)
+    for i, o, large in ((65536, 2, False), (65537, 2, True), (2, 65537, True)):
+        x, dy = rng.normal(size=(100, i)).astype(dtype), rng.normal(size=(100, o)).astype(dtype)
+        dw, parts, db_parts = np.empty((o, i), dtype), np.full((2, o, i), np.nan, dtype), np.full((2, o), np.nan, dtype)
+        db = np.empty(o, dtype)
+        book.linear_backward_weight(x, dy, dw, db)
+        rows = [slice(0, 100)] if large else [slice(0, 64), slice(64, 100)]
+        assert dw.tobytes() == tree([one_chunk(book, x[part], dy[part]) for part in rows]).tobytes()
+        assert db.tobytes() == tree([np.add.accumulate(dy[part])[-1] for part in rows]).tobytes()
+        book.weight_parts(x, dy, parts, db_parts)
+        assert parts[0].tobytes() == one_chunk(book, x[rows[0]], dy[rows[0]]).tobytes() and parts[1].any() != large
+        joined = np.empty_like(dw), np.empty_like(db)
+        book.weight_join(parts, db_parts, dy, *joined)
+        assert joined[0].tobytes() == dw.tobytes() and joined[1].tobytes() == db.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(300, 150), (1030, 20), (65, 260)])
 def test_chunk_tree_of_far_weights(level, level_books, dtype, shape):
     """The same where x is far: blocks of outputs and columns, whose sums are on a stack of their own."""
