@@ -30,7 +30,7 @@ CHUNK = 128
 def chunk_rows(rows, elements=0):
     """Rows per chunk of the gradient of a weight of so many elements, over a batch of `rows`: CHUNK, or so few that half of 64 or 128 rows
     make a chunk, so that two threads take one each; not of a large weight, where it costs more than it brings."""
-    return CHUNK if rows > CHUNK or elements > 1 << 17 else CHUNK // 2 if rows > CHUNK // 2 else CHUNK // 4
+    return CHUNK if rows > CHUNK or elements >= 1 << 17 else CHUNK // 2 if rows > CHUNK // 2 else CHUNK // 4
 
 
 _REAL = (np.dtype(np.float32), np.dtype(np.float64))

@@ -25,7 +25,7 @@ static inline int vv_intel(void) {
 
 /* Rows of a chunk of the gradient of a weight of so many elements, over `rows` of them: contract.chunk_rows. */
 static inline ptrdiff_t vv_chunk_rows(ptrdiff_t rows, ptrdiff_t elements) {
-    return rows > CHUNK || elements > 1 << 17 ? CHUNK : rows > CHUNK / 2 ? CHUNK / 2 : CHUNK / 4;
+    return rows > CHUNK || elements >= 1 << 17 ? CHUNK : rows > CHUNK / 2 ? CHUNK / 2 : CHUNK / 4;
 }
 
 /* Rows of a block where at most `blocks` hold all: a power of two of chunks, so that a block's sum is a part of the tree over all of them. */

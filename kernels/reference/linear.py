@@ -63,7 +63,7 @@ def linear_backward_weight(x, dy, dw, db):
     """dw = dyᵀ x ;  db = sum over N of dy
 
     x (N, I)  dy (N, O)  ->  dw (O, I)  db (O,); either may be None.
-    Rows are summed in chunks of 128 (where O I <= 2^17 of 64 if N <= 128, of 32 if N <= 64), each one chain, n ascending;
+    Rows are summed in chunks of 128 (where O I < 2^17 of 64 if N <= 128, of 32 if N <= 64), each one chain, n ascending;
     chunks are combined by a binary tree.
     """
     _sums(x, dy, dw, db, chunk_rows(len(x), x.shape[1] * dy.shape[1]))

@@ -277,9 +277,9 @@ def test_chunk_tree(level, level_books, dtype, shape):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_rows_of_large_weights_are_one_chunk(level, level_books, dtype):
-    """128 of them, from more than 2^17 elements on; blocks of parts are as large. Thin layers on either side, for the sake of time."""
+    """128 of them, from 2^17 elements on; blocks of parts are as large. Thin layers on either side, for the sake of time."""
     book, rng = level_books[level], np.random.default_rng(8)
-    for i, o, large in ((65536, 2, False), (65537, 2, True), (2, 65537, True)):
+    for i, o, large in ((65535, 2, False), (65536, 2, True), (2, 65536, True)):
         x, dy = rng.normal(size=(100, i)).astype(dtype), rng.normal(size=(100, o)).astype(dtype)
         dw, parts, db_parts = np.empty((o, i), dtype), np.full((2, o, i), np.nan, dtype), np.full((2, o), np.nan, dtype)
         db = np.empty(o, dtype)

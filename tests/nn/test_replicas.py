@@ -178,7 +178,7 @@ def test_which_steps_have_replicas(monkeypatch):
     def deep(units):
         return nn.Sequential(nn.Linear(13, units), nn.ReLU(), nn.Linear(units, units), nn.ReLU(), nn.Linear(units, 5))
     assert has(made=lambda: deep(600), rows=256, batch=256) and not has(made=lambda: deep(640), rows=256, batch=256)
-    large = {"made": lambda: deep(363), "rows": 300}  # a weight of more than 2^17 elements: 128 of its rows are a chunk
+    large = {"made": lambda: deep(363), "rows": 300}  # a weight of 2^17 elements: 128 of its rows are a chunk
     assert not has(**large, batch=128) and has(**large, batch=256) and has(made=lambda: deep(362), rows=300, batch=128)
     monkeypatch.setattr(plans, "cores", lambda: 4)
     assert has() and not has(made=lambda: deep(360))
