@@ -387,7 +387,7 @@ SAVED = {"adversarial",
          "num_threads", "backend", "seed", "history", "epoch", "step", "position", "partial", "restored"}
 MADE_AGAIN = {"metrics", "book", "widths"}  # from what is saved
 OF_A_FIT = {"last_run", "stop_training", "stop_reason", "watchers", "_plans", "_traces", "spare", "last_epoch",
-            "_train_plan", "_order", "_lock", "_seconds", "_door", "_team", "statistics", "sample", "course"}
+            "_train_plan", "_order", "_lock", "_seconds", "_door", "_team", "_ended", "statistics", "sample", "course"}
 OPTIMIZER = {"param_groups", "steps", "store", "_id", "defaults", "initial_options", "_views", "_ahead", "_rows",  # its states: the store
              "layers",  # what schedules move: they enter it themselves
              "kernel"}  # Adam's follows from its groups
