@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
+from nn_nets import Halves, hurried
 from vivace.kernels import record as R
 from vivace.nn import schedule, shards
-from vivace.nn.plan import Plan
 
 import vivace as vv
 from vivace import nn, optim
@@ -65,14 +65,6 @@ def test_widths_and_batches(options, rows, batch, monkeypatch):
     assert len(found) == 2 and all(one == state(fitted(threads=1, **options)) for one in found)
 
 
-class Halves(vv.callbacks.Callback):
-    """Halves a weight between two steps."""
-
-    def on_batch_end(self, trainer, batch, logs):
-        for p in trainer.model.parameters():
-            p.copy_(0.5 * p.numpy())
-
-
 def test_weights_that_a_callback_writes_are_trained_on(monkeypatch):
     found = [state(fitted(threads=threads, callbacks=[Halves()])) for threads in (1, 2)]
     unshared(monkeypatch)
@@ -81,12 +73,7 @@ def test_weights_that_a_callback_writes_are_trained_on(monkeypatch):
 
 def test_a_run_that_is_out_of_time_ends_with_a_step(monkeypatch):
     """Every call of the engine makes at least one step, and whole ones."""
-    expected, run, ends = state(fitted()), Plan.run, []
-
-    def hurried(self, spaces, table, rows, batch, start, last_step, threads=1, seconds=0.1):
-        ends.append(run(self, spaces, table, rows, batch, start, last_step, threads, 0.0))
-        return ends[-1]
-    monkeypatch.setattr(Plan, "run", hurried)
+    expected, ends = state(fitted()), hurried(monkeypatch)
     assert state(fitted()) == expected
     assert len(ends) == 9 and all(phase == 0 for _, phase, _ in ends)
 
